@@ -1,0 +1,235 @@
+"""Experiments are data: one frozen row per experiment, one table of rows per study.
+
+Nothing here imports torch or touches a file. `BASELINE` is the one source of defaults; every other
+row is `dataclasses.replace` of it and changes only what its study varies.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+
+from sglib.errors import SglibError
+
+HEADS = ("sigmoid", "logit")
+AUGMENTS = ("none", "flip_add", "flip_each")
+SCALINGS = ("unit", "symmetric")
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Every setting that one training run depends on, the seeds and the data set aside.
+
+    Raises:
+        SglibError: a value is out of its range or not one of the known names.
+    """
+
+    name: str = "baseline_1"
+    section: str = "4.1"  # of the paper; "" where it is ours
+    model: str = "ConvNN_1"  # registry name, see models.py
+    head: str = "sigmoid"  # what enters CrossEntropyLoss: the paper's sigmoid outputs, or logits
+    n_epochs: int = 40
+    batch_size: int = 1  # §4.1
+    lr: float = 0.002  # §4.1, Adam
+    l2: float = 0.0  # λ of formula (1): λ·½wᵀw, which is Adam's weight_decay (not AdamW's)
+    p_drop: float = 0.0  # probability of zeroing a unit of fc1
+    augment: str = "none"  # "flip_add": the text's reading; "flip_each": the code comment's
+    augment_fraction: float = 0.25  # share of images added, or probability per image and epoch
+    scaling: str = "unit"  # pixels to [0, 1] (text) or "symmetric": [-1, 1] (published code)
+
+    def __post_init__(self) -> None:
+        _one_of(self, "head", HEADS)
+        _one_of(self, "augment", AUGMENTS)
+        _one_of(self, "scaling", SCALINGS)
+        _in_range(self, "n_epochs", 1, 100_000)
+        _in_range(self, "batch_size", 1, 1_000_000)
+        _in_range(self, "lr", 0.0, 1e3)
+        _in_range(self, "l2", 0.0, 1e3)
+        _in_range(self, "p_drop", 0.0, 0.999)
+        _in_range(self, "augment_fraction", 0.0, 1.0)
+
+    def settings(self) -> dict[str, object]:
+        """Return what determines a run's result: every field but the name and the section.
+
+        A share of augmentation that no augmentation uses is left out too, so that equal
+        procedures have equal settings.
+        """
+        fields = dataclasses.asdict(self)
+        del fields["name"], fields["section"]
+        if self.augment == "none":
+            del fields["augment_fraction"]
+        return fields
+
+
+def _one_of(row: Experiment, field: str, known: tuple[str, ...]) -> None:
+    value = getattr(row, field)
+    if value not in known:
+        raise SglibError(f"{row.name}: {field} must be one of {', '.join(known)}, got {value!r}")
+
+
+def _in_range(row: Experiment, field: str, low: float, high: float) -> None:
+    value = getattr(row, field)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise SglibError(f"{row.name}: {field} must be in [{low}, {high}], got {value!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """A comparison: row 1 is the reference, every other row answers a written question."""
+
+    name: str
+    question: str
+    scientific: tuple[str, ...]  # the fields that rows may differ in
+    rows: tuple[Experiment, ...]
+    comparisons: tuple[tuple[str, str], ...] = ()  # (row, reference), declared before any run
+    scheme: str = "kfold"  # how rows are validated, see splits.SCHEMES
+
+
+def _rename(rows: Iterable[Experiment], suffix: str, **changes: object) -> tuple[Experiment, ...]:
+    return tuple(
+        dataclasses.replace(row, name=f"{row.name}{suffix}", **changes)  # type: ignore[arg-type]
+        for row in rows
+    )
+
+
+BASELINE = Experiment()
+BASELINE_2 = dataclasses.replace(BASELINE, name="baseline_2", model="ConvNN_2")
+_FLIP = {"section": "4.2", "augment": "flip_add"}
+_L2 = {"section": "4.3", "n_epochs": 50}
+_DROP = {"section": "4.4"}
+_FINAL = {"section": "4.5", "n_epochs": 60, "p_drop": 0.5}
+
+PAPER = (
+    BASELINE,
+    BASELINE_2,
+    dataclasses.replace(BASELINE, name="flip_1", **_FLIP),
+    dataclasses.replace(BASELINE_2, name="flip_2", **_FLIP),
+    dataclasses.replace(BASELINE, name="l2_1", l2=1e-4, **_L2),
+    dataclasses.replace(BASELINE_2, name="l2_2", l2=5e-6, **_L2),
+    dataclasses.replace(BASELINE, name="dropout25_1", p_drop=0.25, **_DROP),
+    dataclasses.replace(BASELINE, name="dropout50_1", p_drop=0.5, **_DROP),
+    dataclasses.replace(BASELINE_2, name="dropout25_2", p_drop=0.25, n_epochs=50, **_DROP),
+    dataclasses.replace(BASELINE_2, name="dropout50_2", p_drop=0.5, n_epochs=50, **_DROP),
+    dataclasses.replace(BASELINE, name="final_1", l2=1e-4, **_FINAL),
+    dataclasses.replace(BASELINE_2, name="final_2", l2=5e-6, **_FINAL),
+)
+"""The paper's twelve experiments, in the order of its figures."""
+
+BY_NAME = {row.name: row for row in PAPER}
+# §4.3 and part of §4.4 train longer than the baseline: the same rows without the technique tell
+# what the additional epochs alone do.
+BASELINE_50 = dataclasses.replace(BASELINE, name="baseline50_1", section="", n_epochs=50)
+BASELINE_50_2 = dataclasses.replace(BASELINE_2, name="baseline50_2", section="", n_epochs=50)
+
+L2_SWEEP = (0.0, 1e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+
+
+def _pick(*names: str) -> tuple[Experiment, ...]:
+    return tuple(BY_NAME[name] for name in names)
+
+
+_TECHNIQUE = ("model", "n_epochs", "l2", "p_drop", "augment")
+STUDIES = {
+    study.name: study
+    for study in (
+        Study("paper", "What do the paper's twelve experiments give?", _TECHNIQUE, PAPER),
+        Study(
+            "baseline",
+            "How well do the two networks do as they are?",
+            ("model",),
+            _pick("baseline_1", "baseline_2"),
+        ),
+        Study(
+            "augmentation",
+            "Do mirrored copies of a quarter of the images help?",
+            ("model", "augment"),
+            (
+                *_pick("baseline_1", "flip_1", "baseline_2", "flip_2"),
+                *_rename(_pick("flip_1", "flip_2"), "_each", section="", augment="flip_each"),
+            ),
+            (
+                ("flip_1", "baseline_1"),
+                ("flip_2", "baseline_2"),
+                ("flip_1_each", "baseline_1"),
+                ("flip_2_each", "baseline_2"),
+            ),
+        ),
+        Study(
+            "l2",
+            "Does the paper's L2 penalty help?",
+            ("model", "l2", "n_epochs"),
+            (BASELINE_50, BY_NAME["l2_1"], BASELINE_50_2, BY_NAME["l2_2"]),
+            (("l2_1", "baseline50_1"), ("l2_2", "baseline50_2")),
+        ),
+        Study(
+            "l2_sweep",
+            "Which λ, if any, is best?",
+            ("model", "l2"),
+            tuple(
+                dataclasses.replace(base, name=f"l2_{value:g}_{base.model[-1]}", l2=value)
+                for base in (BASELINE_50, BASELINE_50_2)
+                for value in L2_SWEEP
+            ),
+        ),
+        Study(
+            "dropout",
+            "Does dropout help, and is 50 % better than 25 %?",
+            ("model", "p_drop", "n_epochs"),
+            (
+                *_pick("baseline_1", "dropout25_1", "dropout50_1"),
+                BASELINE_50_2,
+                *_pick("dropout25_2", "dropout50_2"),
+            ),
+            (
+                ("dropout25_1", "baseline_1"),
+                ("dropout50_1", "baseline_1"),
+                ("dropout50_1", "dropout25_1"),
+                ("dropout25_2", "baseline50_2"),
+                ("dropout50_2", "baseline50_2"),
+                ("dropout50_2", "dropout25_2"),
+            ),
+        ),
+        Study(
+            "final",
+            "Is dropout 50 % with L2 the configuration to deploy?",
+            ("model", "p_drop", "l2", "n_epochs"),
+            _pick(
+                *("baseline_1", "l2_1", "dropout50_1", "final_1"),
+                *("baseline_2", "l2_2", "dropout50_2", "final_2"),
+            ),
+            (
+                *(("final_1", other) for other in ("baseline_1", "l2_1", "dropout50_1")),
+                *(("final_2", other) for other in ("baseline_2", "l2_2", "dropout50_2")),
+            ),
+        ),
+        Study(
+            "scaling",
+            "Which pixel scaling comes closer to the printed numbers?",
+            (*_TECHNIQUE, "scaling"),
+            (*PAPER, *_rename(PAPER, "_symmetric", section="", scaling="symmetric")),
+        ),
+        Study(
+            "logit",
+            "What do the loss curves show without the sigmoid?",
+            (*_TECHNIQUE, "head"),
+            (*PAPER, *_rename(PAPER, "_logit", section="", head="logit")),
+        ),
+    )
+}
+
+
+def study(name: str) -> Study:
+    """Return a study by name.
+
+    Raises:
+        SglibError: no study has this name; the message lists those there are.
+    """
+    if name not in STUDIES:
+        raise SglibError(f"no study {name!r}; there are: {', '.join(STUDIES)}")
+    return STUDIES[name]
+
+
+TECHNIQUES = ("baseline", "flip", "l2", "dropout25", "dropout50", "final")
+
+
+def technique(name: str) -> str:
+    """Return which of `TECHNIQUES` an experiment's name begins with, or "ours"."""
+    return next((known for known in TECHNIQUES if name.startswith(known)), "ours")

@@ -1,0 +1,102 @@
+"""Our networks: small, fully convolutional, ending in a maximum over places; by name.
+
+A pair of sunglasses is a small dark shape that can be anywhere in the upper part of the picture.
+The maximum over all places asks whether the shape is somewhere, which needs few weights and does
+not tie the answer to one person's posture.
+"""
+
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from sglib.errors import SglibError
+from sglib.faceset import HEIGHT
+from sglib.models import MODELS, build_model
+
+_MEAN, _SD = 0.28, 0.25  # of the training pixels, rounded
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """What makes a network of ours.
+
+    Args:
+        channels: of each 3×3 convolution.
+        pools: whether 2×2 max pooling follows the convolution, for each.
+        pooling: over all places at the end: "max" or "max+mean" (twice the features).
+        standardise: whether each image is brought to mean 0 and sd 1 first.
+        row: whether the first convolution also sees each pixel's row.
+        top: how many of the uppermost rows the network looks at; heads end above row 20.
+    """
+
+    channels: tuple[int, ...]
+    pools: tuple[bool, ...]
+    pooling: str = "max"
+    standardise: bool = False
+    row: bool = False
+    top: int = HEIGHT
+
+
+class FaceNet(nn.Module):
+    """Convolutions with batch normalisation, a maximum over places, one linear layer."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        if len(shape.channels) != len(shape.pools):
+            raise SglibError(f"channels and pools must be equally many, got {shape}")
+        if shape.pooling not in ("max", "max+mean"):
+            raise SglibError(f"pooling must be max or max+mean, got {shape.pooling!r}")
+        self.shape = shape
+        layers: list[nn.Module] = []
+        n_in = 2 if shape.row else 1
+        for n_out, pool in zip(shape.channels, shape.pools, strict=True):
+            layers.append(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False))
+            if pool:  # before the normalisation: a quarter of its work
+                layers.append(nn.MaxPool2d(2))
+            layers += [nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
+            n_in = n_out
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(n_in * (1 + (shape.pooling == "max+mean")), 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, 2), column 1 for sunglasses.
+
+        Args:
+            images: float (B, 1, H, W) in [0, 1].
+        """
+        images = images[:, :, : self.shape.top]
+        if self.shape.standardise:
+            sd, mean = torch.std_mean(images, (1, 2, 3), keepdim=True)
+            x = (images - mean) / (sd + 0.02)
+        else:
+            x = (images - _MEAN) / _SD
+        if self.shape.row:
+            rows = torch.linspace(-1, 1, x.shape[2], device=x.device, dtype=x.dtype)
+            x = torch.cat([x, rows[:, None].expand_as(x)], 1)
+        x = self.body(x)  # (B, C, H', W')
+        features = x.amax((2, 3))  # (B, C)
+        if self.shape.pooling == "max+mean":
+            features = torch.cat([features, x.mean((2, 3))], 1)  # (B, 2C)
+        return self.head(features)
+
+
+NETWORKS: dict[str, Shape] = {
+    "small": Shape((12, 24, 28), (True, True, False)),
+    "base": Shape((16, 32, 64), (True, True, False)),
+}
+
+
+def build_network(name: str) -> nn.Module:
+    """Build a network of ours, or one of the paper's with a logit head, by name.
+
+    Either takes float images (B, 1, 30, 32) in [0, 1] and returns logits (B, 2).
+
+    Raises:
+        SglibError: no network has this name.
+    """
+    if name in NETWORKS:
+        return FaceNet(NETWORKS[name])
+    if name in MODELS:
+        return build_model(name, head="logit")
+    raise SglibError(f"no network {name!r}; there are: {', '.join([*NETWORKS, *MODELS])}")

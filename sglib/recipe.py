@@ -1,0 +1,203 @@
+"""Our recipe: how a network of ours is trained, and how its answer is read.
+
+AdamW with a one-cycle cosine, batches that are augmented anew in each epoch, the mirrored image
+averaged in at prediction. Everything random comes from one seed.
+"""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sglib.augment import flip
+from sglib.errors import SglibError
+from sglib.networks import build_network
+from sglib.policies import POLICIES, Policy
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Settings of one training.
+
+    Args:
+        network: name for `networks.build_network`.
+        policy: augmentation, drawn anew in each epoch.
+        n_epochs: passes over the images.
+        batch_size: images per step.
+        lr: the largest learning rate; it rises over `warmup` and then falls to 0 as a cosine.
+        warmup: share of the steps in which the rate rises.
+        weight_decay: AdamW's, on convolution and linear weights only.
+        label_smoothing: share of the target spread over both classes, [0, 1).
+        ema: decay per step of the running mean of the weights that is returned; 0 = last weights.
+    """
+
+    network: str = "base"
+    policy: Policy = POLICIES["standard"]
+    n_epochs: int = 200
+    batch_size: int = 32
+    lr: float = 3e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.0
+    ema: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+    """What a training yields.
+
+    Args:
+        model: in eval mode.
+        history: "loss" and "accuracy" (of the augmented images, weights moving) and "lr", each
+            float64 (n_epochs,).
+        seconds: wall time.
+    """
+
+    model: nn.Module
+    history: dict[str, np.ndarray]
+    seconds: float
+
+
+def fit_recipe(
+    recipe: Recipe,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    seed: int,
+    device: str = "cpu",
+    initial: dict[str, Tensor] | None = None,
+) -> Trained:
+    """Train one network.
+
+    Args:
+        recipe: the settings.
+        images: uint8 (N, 30, 32).
+        labels: int64 (N,), 1 = sunglasses.
+        seed: of the initial weights, the order and the augmentation.
+        device: a PyTorch device. Draws are made on the CPU: the same on every device.
+        initial: a state dict to start from, for example of a network trained on other images.
+
+    Raises:
+        SglibError: the images are not as above.
+    """
+    started = time.perf_counter()
+    model = _fresh(recipe.network, seed)
+    if initial is not None:
+        model.load_state_dict(initial)
+    model = model.to(device, memory_format=torch.channels_last).train()
+    x = to_input(images).to(device)
+    y = torch.from_numpy(np.asarray(labels, np.int64)).to(device)
+    draws = torch.Generator().manual_seed(seed)
+    n_batches = max(1, round(len(x) / recipe.batch_size))
+    n_steps = recipe.n_epochs * n_batches
+    optimizer = _optimizer(model, recipe)
+    mean = [v.detach().clone() for v in _averaged(model)]
+    history = np.zeros((3, recipe.n_epochs))
+    for epoch in range(recipe.n_epochs):
+        order = torch.randperm(len(x), generator=draws).to(device)
+        shown = recipe.policy(x[order], draws).contiguous(memory_format=torch.channels_last)
+        parts = zip(shown.tensor_split(n_batches), y[order].tensor_split(n_batches), strict=True)
+        loss_sum, n_right = torch.zeros((), device=device), torch.zeros((), device=device)
+        for step, (batch, target) in enumerate(parts, epoch * n_batches):
+            for group in optimizer.param_groups:
+                group["lr"] = _rate(recipe, (step + 0.5) / n_steps)
+            logits = model(batch).float()  # (B, 2)
+            loss = F.cross_entropy(logits, target, label_smoothing=recipe.label_smoothing)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if recipe.ema:
+                # The mean starts as the weights themselves and lengthens up to the asked decay.
+                decay = min(recipe.ema, step / (step + 10))
+                torch._foreach_lerp_(mean, [v.detach() for v in _averaged(model)], 1 - decay)
+            loss_sum += loss.detach() * len(target)
+            n_right += (logits.argmax(1) == target).sum()
+        lr = optimizer.param_groups[0]["lr"]
+        history[:, epoch] = float(loss_sum) / len(x), float(n_right) / len(x), lr
+    if recipe.ema:
+        with torch.no_grad():
+            for value, averaged in zip(_averaged(model), mean, strict=True):
+                value.copy_(averaged)
+    names = ("loss", "accuracy", "lr")
+    return Trained(
+        model=model.eval(),
+        history=dict(zip(names, history, strict=True)),
+        seconds=time.perf_counter() - started,
+    )
+
+
+@torch.no_grad()
+def predict_probs(
+    models: nn.Module | Sequence[nn.Module],
+    images: np.ndarray,
+    *,
+    mirror: bool = True,
+    batch_size: int = 1024,
+) -> np.ndarray:
+    """Return the probability of sunglasses per image, float64 (N,).
+
+    Args:
+        models: one network or several, whose logits are averaged; on one device.
+        images: uint8 (N, 30, 32).
+        mirror: whether the logits of the mirrored image are averaged in.
+        batch_size: images at once; changes nothing but memory and time.
+    """
+    models = [models] if isinstance(models, nn.Module) else list(models)
+    if not models:
+        raise SglibError("predict_probs needs at least one model, got none")
+    device = next(models[0].parameters()).device
+    inputs = to_input(images)
+    odds = []
+    for batch in inputs.split(batch_size) if len(inputs) else ():
+        batch = batch.to(device)
+        views = (batch, flip(batch)) if mirror else (batch,)
+        logits = torch.stack([m(view).double() for m in models for view in views]).mean(0)
+        odds.append((logits[:, 1] - logits[:, 0]).cpu())
+    return torch.cat(odds).sigmoid().numpy() if odds else np.empty(0)
+
+
+def to_input(images: np.ndarray) -> Tensor:
+    """Return uint8 images (N, H, W) as float32 (N, 1, H, W) in [0, 1].
+
+    Raises:
+        SglibError: another type or shape.
+    """
+    if images.dtype != np.uint8 or images.ndim != 3:
+        raise SglibError(f"images must be uint8 (N, H, W), got {images.dtype} {images.shape}")
+    return torch.from_numpy(np.ascontiguousarray(images)).float().div_(255).unsqueeze(1)
+
+
+def _fresh(name: str, seed: int) -> nn.Module:
+    # PyTorch's initialisers draw from a global generator; its state is put back.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build_network(name)
+
+
+def _averaged(model: nn.Module) -> list[Tensor]:
+    """Return parameters and the running statistics of batch normalisation."""
+    return [v for v in model.state_dict().values() if v.is_floating_point()]
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    # Decay on gains and biases would pull the normalised features to zero for nothing.
+    parts = (
+        [p for p in model.parameters() if (p.ndim > 1) is weights] for weights in (True, False)
+    )
+    groups = [
+        {"params": params, "weight_decay": decay}
+        for params, decay in zip(parts, (recipe.weight_decay, 0.0), strict=True)
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
+
+
+def _rate(recipe: Recipe, progress: float) -> float:
+    """Return the learning rate at `progress` in [0, 1] of the training."""
+    if progress < recipe.warmup:
+        return recipe.lr * progress / recipe.warmup
+    falling = (progress - recipe.warmup) / (1 - recipe.warmup)
+    return recipe.lr * 0.5 * (1 + float(np.cos(np.pi * falling)))
