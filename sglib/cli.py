@@ -1,0 +1,216 @@
+"""The `sglib` command: parses, calls the library, prints. No logic of its own.
+
+Data go to stdout, messages to stderr; exit status 0 done, 1 some inputs failed, 2 usage.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from sglib import __version__
+from sglib.errors import SglibError
+from sglib.experiments import STUDIES
+from sglib.profiles import DATA_CHOICES, PROFILES, Config
+
+# Modules that import torch, Numba or matplotlib are imported where a command needs them, so that
+# `sglib --help` and every usage error answer at once.
+
+_profile = click.option(
+    "--profile",
+    type=click.Choice(list(PROFILES)),
+    default="paper",
+    show_default=True,
+    help="How many runs: "
+    + "; ".join(f"{profile.name}: {profile.purpose}" for profile in PROFILES.values()),
+)
+_data = click.option(
+    "--data",
+    type=click.Choice(DATA_CHOICES),
+    default="auto",
+    show_default=True,
+    help="auto takes the course set if it is imported, else the synthetic one.",
+)
+_seeds = click.option(
+    "--seeds", type=click.IntRange(1, 10_000), help="Repetitions; default: the profile's."
+)
+_jobs = click.option(
+    "--jobs", type=click.IntRange(1, 10_000), help="Runs at a time; default: one per processor."
+)
+_device = click.option("--device", default="cpu", show_default=True, help="A PyTorch device.")
+
+
+class _Group(click.Group):
+    """A group that prints `SglibError` as one line and exits with 1."""
+
+    def main(self, *args: object, **kwargs: object) -> object:
+        try:
+            return super().main(*args, **kwargs)  # type: ignore[arg-type]
+        except SglibError as error:
+            click.echo(f"error: {error}", err=True)
+            sys.exit(1)
+
+
+def _config(**values: object) -> Config:
+    """Check the options; what is wrong with them is wrong usage, status 2."""
+    try:
+        return Config(**values)  # type: ignore[arg-type]
+    except SglibError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sglib")
+def main() -> None:
+    """Sunglasses or not: a small-data overfitting study, and a classifier that came of it."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+
+
+@main.group()
+def data() -> None:
+    """Import and verify the course set."""
+
+
+@data.command("fetch")
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE|URL",
+    help="An archive or folder with the public archive's layout; default: $SGLIB_COURSE_ARCHIVE, "
+    "else the public archive at its pinned commit.",
+)
+def data_fetch(source: str | None) -> None:
+    """Import the course set into data/course, verified by digest."""
+    from sglib.course import fetch
+
+    click.echo(fetch(source))
+
+
+@data.command("check")
+def data_check() -> None:
+    """Verify counts, sizes, digests and tags of the imported set; exit status 1 if one is off."""
+    from sglib.course import check
+
+    table = check()
+    click.echo(table.to_string(index=False))
+    sys.exit(0 if table["ok"].all() else 1)
+
+
+@main.group("study")
+def study_group() -> None:
+    """Run a study, or load what is stored of it, and print its summary as CSV."""
+
+
+def _shard(_context: click.Context, _option: click.Parameter, value: str) -> tuple[int, int]:
+    which, _, count = value.partition("/")
+    if not (which.isdecimal() and count.isdecimal() and 1 <= int(which) <= int(count)):
+        raise click.BadParameter(f"expected i/N with 1 <= i <= N, such as 3/16, got {value!r}")
+    return int(which), int(count)
+
+
+def _study_command(name: str) -> click.Command:
+    @click.command(name, short_help=STUDIES[name].question)
+    @_profile
+    @_data
+    @_seeds
+    @_jobs
+    @_device
+    @click.option(
+        "--scheme",
+        type=click.Choice(["holdout", "kfold", "person"]),
+        help=f"How runs are validated; default: {STUDIES[name].scheme}.",
+    )
+    @click.option(
+        "--engine",
+        type=click.Choice(["auto", "reference", "compiled"]),
+        default="auto",
+        show_default=True,
+        help="auto takes the compiled engine where it applies.",
+    )
+    @click.option(
+        "--backend", type=click.Choice(["local", "dask"]), default="local", show_default=True
+    )
+    @click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://host:8786.")
+    @click.option(
+        "--shard",
+        "which_shard",
+        metavar="i/N",
+        default="1/1",
+        callback=_shard,
+        help="Do only part i of N, as in a job array; `sglib study merge` joins the stores.",
+    )
+    @click.option(
+        "--store",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="Folder of the run store; default: runs/ or $SGLIB_RUNS.",
+    )
+    def command(
+        profile: str,
+        data: str,
+        seeds: int | None,
+        jobs: int | None,
+        device: str,
+        store: Path | None,
+        **options: object,
+    ) -> None:
+        from sglib import results
+        from sglib.data import load_data
+        from sglib.store import RunStore
+        from sglib.study import run
+
+        config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs, device=device)
+        faces = load_data(data).train
+        frame = run(name, faces, config, store=RunStore(store), **options)  # type: ignore[arg-type]
+        click.echo(f"{name}: {len(frame)} runs on {faces.name} {faces.digest[:12]}", err=True)
+        table = results.summary(frame)
+        table.columns = ["_".join(column) for column in table.columns]
+        click.echo(table.to_csv(float_format="%.6g"), nl=False)
+
+    command.help = f"{STUDIES[name].question}\n\nRows: " + ", ".join(
+        row.name for row in STUDIES[name].rows
+    )
+    return command
+
+
+for _name in STUDIES:
+    study_group.add_command(_study_command(_name))
+
+
+@study_group.command("merge", short_help="Join stores, such as those of a job array's shards.")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--into", type=click.Path(path_type=Path), help="Default: runs/ or $SGLIB_RUNS.")
+def study_merge(folders: tuple[Path, ...], into: Path | None) -> None:
+    """Copy the runs of FOLDERS that the store lacks into it; a run in both is kept once."""
+    from sglib.store import RunStore
+
+    store = RunStore(into)
+    for folder in folders:
+        click.echo(f"{folder}: {store.take_from(RunStore(folder))} new runs", err=True)
+
+
+@main.command()
+@_profile
+@_data
+@_seeds
+@_jobs
+@click.option("--only", multiple=True, metavar="NN", help="Only these notebooks, such as 03.")
+def report(
+    profile: str, data: str, seeds: int | None, jobs: int | None, only: tuple[str, ...]
+) -> None:
+    """Run the notebook series and export it as HTML; prints the path of the index page."""
+    from sglib.report import build_reports
+
+    _config(profile=profile, data=data, seeds=seeds, jobs=jobs)
+    click.echo(build_reports(profile=profile, data=data, seeds=seeds, jobs=jobs, only=only or None))
+
+
+@main.command()
+def doctor() -> None:
+    """Tell what this installation has: versions, processors, devices, data, store, kernels."""
+    from sglib.doctor import examine
+
+    rows = examine()
+    for name, value, ok in rows:
+        click.echo(f"{'ok ' if ok else 'BAD'}  {name:<22} {value}")
+    sys.exit(0 if all(ok for _, _, ok in rows) else 1)

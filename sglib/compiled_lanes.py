@@ -1,0 +1,187 @@
+"""Eight channels at a time: a small vector type for Numba, and the denormal switch.
+
+The networks have 8 and 16 channels, so the kernels keep eight channels of a pixel together and do
+the same to all of them. LLVM turns a `Lanes` value into whatever the machine has (one AVX
+register, two of NEON or SSE). Plain loops over the channels give the same numbers; there LLVM may or may not
+keep the running sums in registers, and where it does not the kernel takes two to three times as
+long.
+"""
+
+import platform
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+
+class Lanes(types.Type):
+    """The Numba type of `n` numbers of one dtype, held in registers."""
+
+    def __init__(self, dtype: types.Type, n: int) -> None:
+        self.dtype, self.n = dtype, n
+        super().__init__(name=f"Lanes({dtype}, {n})")
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, dmm, fe_type):  # noqa: ANN001 (Numba's signature)
+        element = dmm.lookup(fe_type.dtype).get_data_type()
+        super().__init__(dmm, fe_type, ir.VectorType(element, fe_type.n))
+
+
+def _element_pointer(context, builder, array_type, array, index):  # noqa: ANN001
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(data, [index])
+
+
+def _splat(builder, value, vector_type):  # noqa: ANN001
+    undefined = ir.Constant(vector_type, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector_type.count), [0] * vector_type.count)
+    return builder.shuffle_vector(first, undefined, zeros)
+
+
+def _make_load(n: int):  # noqa: ANN202
+    @intrinsic
+    def load(typingctx, array, index):  # noqa: ANN001, ANN202
+        def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+            pointer = _element_pointer(context, builder, signature.args[0], *args)
+            vector = context.get_value_type(signature.return_type)
+            value = builder.load(builder.bitcast(pointer, vector.as_pointer()))
+            value.align = context.get_abi_sizeof(vector.element)
+            return value
+
+        return Lanes(array.dtype, n)(array, types.intp), codegen
+
+    return load
+
+
+load4, load8 = _make_load(4), _make_load(8)  # load8(array, i) = array[i : i + 8], not checked
+
+
+@intrinsic
+def store(typingctx, array, index, value):  # noqa: ANN001, ANN201
+    """Store `value` at array[index : index + n], not checked."""
+
+    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+        pointer = _element_pointer(context, builder, signature.args[0], *args[:2])
+        pointer = builder.bitcast(pointer, args[2].type.as_pointer())
+        builder.store(args[2], pointer, align=context.get_abi_sizeof(args[2].type.element))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), codegen
+
+
+@intrinsic
+def splat8(typingctx, value):  # noqa: ANN001, ANN201
+    """Return eight lanes of one number."""
+
+    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+        return _splat(builder, args[0], context.get_value_type(signature.return_type))
+
+    return Lanes(value, 8)(value), codegen
+
+
+@intrinsic
+def multiply_add(typingctx, total, lanes, array, index):  # noqa: ANN001, ANN201
+    """Return total + lanes * array[index] in every lane; the index is not checked."""
+
+    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+        pointer = _element_pointer(context, builder, signature.args[2], *args[2:])
+        factor = _splat(builder, builder.load(pointer), args[0].type)
+        product = builder.fmul(args[1], factor, flags=("contract",))
+        return builder.fadd(args[0], product, flags=("contract",))
+
+    return total(total, lanes, array, types.intp), codegen
+
+
+@intrinsic
+def scaled_add(typingctx, total, lanes, factor):  # noqa: ANN001, ANN201
+    """Return total + lanes * factor in every lane, with a scalar factor."""
+
+    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+        product = builder.fmul(args[1], _splat(builder, args[2], args[0].type), flags=("contract",))
+        return builder.fadd(args[0], product, flags=("contract",))
+
+    return total(total, lanes, total.dtype), codegen
+
+
+@intrinsic
+def greater(typingctx, a, b):  # noqa: ANN001, ANN201
+    """Return a > b, lane by lane; false where one is NaN."""
+
+    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+        return builder.fcmp_ordered(">", *args)
+
+    return Lanes(types.boolean, a.n)(a, b), codegen
+
+
+@intrinsic
+def where(typingctx, condition, a, b):  # noqa: ANN001, ANN201
+    """Return a where the condition holds and b elsewhere, lane by lane."""
+
+    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+        return builder.select(*args)
+
+    return a(condition, a, b), codegen
+
+
+# Numbers below 1e-38 cost a processor a hundred times the time of others. Late in training the
+# moments of Adam decay through that range by the thousand. Flushing them to zero changes nothing
+# that matters next to Adam's eps = 1e-8.
+_X86 = platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
+_ARM = platform.machine().lower() in ("aarch64", "arm64")
+
+
+@intrinsic
+def flush_denormals(typingctx):  # noqa: ANN001, ANN201
+    """Make this thread treat denormal numbers as zero; return the state to restore."""
+
+    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+        old = _read_control(builder)
+        flags = 0x8040 if _X86 else 1 << 24  # x86: flush to zero, denormals are zero; ARM: FZ
+        _write_control(builder, builder.or_(old, ir.Constant(old.type, flags)))
+        return builder.zext(old, ir.IntType(64)) if old.type.width < 64 else old
+
+    return types.uint64(), codegen
+
+
+@intrinsic
+def restore_denormals(typingctx, state):  # noqa: ANN001, ANN201
+    """Undo `flush_denormals`."""
+
+    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+        state = builder.trunc(args[0], ir.IntType(32)) if _X86 else args[0]
+        _write_control(builder, state)
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), codegen
+
+
+def _read_control(builder):  # noqa: ANN001, ANN202
+    word, byte_pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+    if _X86:
+        slot = cgutils.alloca_once(builder, word)
+        kind = ir.FunctionType(ir.VoidType(), [byte_pointer])
+        read = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse.stmxcsr")
+        builder.call(read, [builder.bitcast(slot, byte_pointer)])
+        return builder.load(slot)
+    if _ARM:
+        kind = ir.FunctionType(ir.IntType(64), [])
+        read = cgutils.get_or_insert_function(builder.module, kind, "llvm.aarch64.get.fpcr")
+        return builder.call(read, [])
+    return ir.Constant(ir.IntType(64), 0)  # elsewhere denormals stay: the same numbers, slower
+
+
+def _write_control(builder, state):  # noqa: ANN001, ANN202
+    byte_pointer = ir.IntType(8).as_pointer()
+    if _X86:
+        slot = cgutils.alloca_once_value(builder, state)
+        kind = ir.FunctionType(ir.VoidType(), [byte_pointer])
+        write = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse.ldmxcsr")
+        builder.call(write, [builder.bitcast(slot, byte_pointer)])
+    elif _ARM:
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)])
+        write = cgutils.get_or_insert_function(builder.module, kind, "llvm.aarch64.set.fpcr")
+        builder.call(write, [state])

@@ -1,0 +1,92 @@
+"""What a technique changes: paired differences of two rows, with interval and test, in words.
+
+The interval speaks of random folds of the same people (Nadeau and Bengio's corrected t); what it
+says about people never seen is another question, see notebook 06.
+"""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from sglib.experiments import technique
+from sglib.paper import N_TRAIN, VAL_FRACTION
+from sglib.results import paired_differences
+from sglib.stats import corrected_t, holm
+
+ONE_IMAGE = 1 / int(VAL_FRACTION * N_TRAIN)
+"""What one validation image is worth in accuracy: 1/75, 1.33 percentage points."""
+
+
+def effects(
+    frame: pd.DataFrame,
+    comparisons: Iterable[tuple[str, str]],
+    *,
+    measure: str = "val_acc_mean",
+) -> pd.DataFrame:
+    """Compare pairs of rows over the same folds, seeds, initialisations and orders.
+
+    Args:
+        frame: the runs of a study, at least two per row.
+        comparisons: (row, reference) pairs, all that will be looked at: p is corrected for them.
+        measure: a column of `results.run_values`; default the validation accuracy, mean of the
+            last ten epochs.
+
+    Returns:
+        one row per comparison: row, reference, label, technique, mean, low, high (95 %), n, p,
+        p_holm, values (list of the runs' differences), in the order given. Fractions, not percent.
+    """
+    rows = []
+    for row, reference in comparisons:
+        runs = paired_differences(frame, row, reference, measure=measure)
+        found = corrected_t(
+            runs["difference"], n_train=runs["n_train"].mean(), n_val=runs["n_val"].mean()
+        )
+        rows.append(
+            {
+                "row": row,
+                "reference": reference,
+                "label": f"{row} − {reference}",
+                "technique": technique(row),
+                "mean": found.interval.mean,
+                "low": found.interval.low,
+                "high": found.interval.high,
+                "n": found.interval.n,
+                "p": found.p,
+                "values": runs["difference"].tolist(),
+            }
+        )
+    adjusted = holm({row["label"]: row["p"] for row in rows})
+    for row in rows:
+        row["p_holm"] = adjusted[row["label"]]
+    return pd.DataFrame(rows)
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """Format `effects` for reading, in percentage points."""
+    return pd.DataFrame(
+        {
+            "difference (points)": [f"{100 * mean:+.2f}" for mean in table["mean"]],
+            "95 % interval": [
+                f"[{100 * low:+.2f}, {100 * high:+.2f}]"
+                for low, high in zip(table["low"], table["high"], strict=True)
+            ],
+            "p (Holm)": [f"{p:.3f}" for p in table["p_holm"]],
+            "n pairs": table["n"].to_numpy(),
+        },
+        index=pd.Index(table["label"], name="comparison"),
+    )
+
+
+def sentence(effect: pd.Series) -> str:
+    """Say one row of `effects` in words; "better" needs an interval that excludes 0."""
+    if effect["low"] > 0:
+        word = "is better"
+    elif effect["high"] < 0:
+        word = "is worse"
+    else:
+        word = "makes no difference that these runs could show"
+    return (
+        f"`{effect['row']}` against `{effect['reference']}` {word}: {100 * effect['mean']:+.2f} "
+        f"points [{100 * effect['low']:+.2f}, {100 * effect['high']:+.2f}] "
+        f"(n = {effect['n']} pairs)"
+    )

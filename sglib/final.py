@@ -1,0 +1,89 @@
+"""The end of the paper (§4.5): retrain on all images, save the model, predict the test set."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from sglib import weight_files
+from sglib.classifier import Classifier
+from sglib.experiments import study
+from sglib.faceset import FaceSet
+from sglib.fit import fit
+from sglib.metrics import accuracy, to_preds
+from sglib.paths import models_dir
+from sglib.profiles import PROFILES, Config
+from sglib.splits import make_split
+from sglib.weight_files import Member, ModelFile
+
+FINAL = ("final_1", "final_2")
+
+
+def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, ModelFile]:
+    """Train the two final configurations on every image of the set.
+
+    Args:
+        faces: the labelled set.
+        config: its profile limits the epochs.
+        seed: of every draw.
+
+    Returns:
+        "final_1" and "final_2" → the model, not yet saved.
+    """
+    split = make_split(faces, "all")
+    models = {}
+    for row in PROFILES[config.profile].shorten(study("final")).rows:
+        if row.name not in FINAL:
+            continue
+        done = fit(row, faces, split, seed=seed, device=config.device)
+        models[row.name] = ModelFile(
+            name=row.name,
+            members=(Member(row.model, head=row.head, scaling=row.scaling, seed=seed),),
+            states=(done.weights,),
+            data=faces.name,
+            data_digest=faces.digest,
+            notes={"settings": row.settings(), "engine": done.engine, "profile": config.profile},
+        )
+    return models
+
+
+def predict_set(model: ModelFile, faces: FaceSet, *, device: str = "cpu") -> pd.DataFrame:
+    """Return id, probability of sunglasses and result (0 or 1) of every image, in id order."""
+    probs = Classifier(model, device=device).probabilities(faces.images)
+    return pd.DataFrame({"id": faces.ids, "probability": probs, "result": to_preds(probs)})
+
+
+def save(
+    models: Mapping[str, ModelFile], test: FaceSet, *, folder: Path | None = None
+) -> pd.DataFrame:
+    """Write each model and its predictions of the test set, and tell what they say.
+
+    Args:
+        models: from `retrain`.
+        test: the test set; its labels may be held back.
+        folder: default `models/<name of the training set>`.
+
+    Returns:
+        one row per model: images, `sunglasses` (share of them predicted so), test_acc (NaN where
+        the labels are held back), and the two files, `<name>.safetensors` and `<name>.csv`; the
+        table has the paper's columns `id,result`.
+    """
+    rows = {}
+    for name, model in models.items():
+        place = folder or models_dir() / model.data
+        weights = weight_files.save(place / f"{name}.safetensors", model)
+        found = predict_set(model, test)
+        table = weights.with_suffix(".csv")
+        temporary = table.with_name(f".{table.name}.{os.getpid()}")
+        found[["id", "result"]].to_csv(temporary, index=False, lineterminator="\n")
+        temporary.replace(table)
+        known = test.labels is not None
+        rows[name] = {
+            "images": len(found),
+            "sunglasses": found["result"].mean(),
+            "test_acc": accuracy(test.labels, found["result"]) if known else float("nan"),
+            "model": weights.name,
+            "predictions": table.name,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,0 +1,283 @@
+"""From stored runs to tables: one number per run, summaries over runs, printed beside reproduced.
+
+Takes the frame that `study.run_study` returns; no plots, no files.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from sglib.experiments import PAPER, Study
+from sglib.faceset import FaceSet
+from sglib.metrics import Confusion, confusion, to_preds
+from sglib.paper import PRINTED, printed
+from sglib.train import HISTORY
+
+LAST = 10  # epochs; the printed captions are not the last epoch of the printed curves
+MEASURES = ("train_loss", "val_loss", "train_acc", "val_acc")
+
+
+def run_values(frame: pd.DataFrame, *, last: int = LAST) -> pd.DataFrame:
+    """Reduce each run's history to one number per measure, in two readings.
+
+    Args:
+        frame: one row per run.
+        last: how many final epochs `*_mean` averages; runs that are shorter use what they have.
+
+    Returns:
+        one row per run: name, model, scheme, fold, seed, n_train, n_val, seconds, and for each of
+        `MEASURES` the column itself (last epoch) and `<measure>_mean` (mean of the last epochs).
+    """
+    keep = ["name", "model", "scheme", "fold", "seed", "n_train", "n_val", "engine", "seconds"]
+    values = frame[keep].copy()
+    for measure in MEASURES:
+        histories = [np.asarray(history, dtype=float) for history in frame[measure]]
+        values[measure] = [history[-1] for history in histories]
+        values[f"{measure}_mean"] = [history[-last:].mean() for history in histories]
+    return values
+
+
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return mean, sample standard deviation, minimum and maximum over the runs of a row.
+
+    Returns:
+        index name (in the order of the study), columns (measure, statistic) plus ("runs", "n") and
+        ("seconds", "mean").
+    """
+    values = run_values(frame)
+    order = list(dict.fromkeys(values["name"]))
+    columns = [*MEASURES, *(f"{measure}_mean" for measure in MEASURES)]
+    table = values.groupby("name")[columns].agg(["mean", "std", "min", "max"]).loc[order]
+    grouped = values.groupby("name")
+    table[("runs", "n")] = grouped.size()
+    table[("seconds", "mean")] = grouped["seconds"].mean()
+    return table
+
+
+def readings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the two readings of each measure side by side: means over the runs of each row."""
+    columns = [column for measure in MEASURES for column in (measure, f"{measure}_mean")]
+    table = run_values(frame).groupby("name", sort=False)[columns].mean()
+    table.columns = pd.MultiIndex.from_product([MEASURES, ("last epoch", f"mean of last {LAST}")])
+    return table.round(4)
+
+
+def fit_against_rest(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return training loss and accuracy on the way and at rest: last ten epochs, mean of runs.
+
+    `fit` is measured with dropout on while the weights move, `train` after the epoch without.
+    """
+    columns = ["fit_loss", "train_loss", "fit_acc", "train_acc"]
+    history = history_frame(frame)
+    n_epochs = history.groupby("name")["epoch"].transform("max")
+    return history[history["epoch"] > n_epochs - LAST].groupby("name", sort=False)[columns].mean()
+
+
+def scaling_table(unit: pd.DataFrame, symmetric: pd.DataFrame) -> pd.DataFrame:
+    """Tell which pixel scaling comes closer to the printed numbers.
+
+    Args:
+        unit, symmetric: `compare_with_printed` of the same experiments in the two scalings.
+
+    Returns:
+        one row per measure and one for all: mean absolute distance of our mean from the printed
+        number in each scaling, how many of the printed numbers lie inside the runs' range, and
+        the closer scaling.
+    """
+    rows = {}
+    for measure in (*MEASURES, "all"):
+        row: dict[str, object] = {}
+        for name, table in (("[0, 1]", unit), ("[−1, 1]", symmetric)):
+            part = table if measure == "all" else table[table["measure"] == measure]
+            row[f"distance {name}"] = (part["mean"] - part["printed"]).abs().mean()
+            row[f"inside {name}"] = f"{part['inside'].sum()} of {len(part)}"
+        closer = row["distance [0, 1]"] <= row["distance [−1, 1]"]
+        rows[measure] = row | {"closer": "[0, 1]" if closer else "[−1, 1]"}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def compare_with_printed(frame: pd.DataFrame, *, suffix: str = "") -> pd.DataFrame:
+    """Put the paper's captions beside the runs.
+
+    A caption is one number of which the paper does not say how it came about, so it is held
+    against the single runs: `inside` says whether it lies between their smallest and largest value
+    in either reading (last epoch, mean of the last ten), after rounding to the printed digits.
+
+    Args:
+        frame: runs of experiments of the paper.
+        suffix: what a variant appends to the names, such as `_symmetric`.
+
+    Returns:
+        one row per experiment and measure: name, figure, model, measure, printed, mean (of the
+        means of the last ten epochs), std, last (mean of the last epochs), low, high, inside, n.
+    """
+    values = run_values(frame)
+    rows = []
+    for experiment in PAPER:
+        runs = values[values["name"] == experiment.name + suffix]
+        if runs.empty:
+            continue
+        caption = printed(experiment.name)
+        for measure in MEASURES:
+            both = runs[[measure, f"{measure}_mean"]].round(3)
+            low, high = both.min().min(), both.max().max()
+            value = getattr(caption, measure)
+            rows.append(
+                {
+                    "name": experiment.name,
+                    "figure": caption.figure,
+                    "model": experiment.model,
+                    "measure": measure,
+                    "printed": value,
+                    "mean": runs[f"{measure}_mean"].mean(),
+                    "std": runs[f"{measure}_mean"].std(ddof=1),
+                    "last": runs[measure].mean(),
+                    "low": low,
+                    "high": high,
+                    "inside": bool(low <= value <= high),
+                    "n": len(runs),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def side_by_side(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Format `compare_with_printed` for reading: one row per experiment, printed → reproduced.
+
+    A caption outside the runs' range is marked with an exclamation mark.
+    """
+    cells = comparison.assign(
+        cell=[
+            f"{row.printed:.3f} → {row.mean:.3f} ± {row.std:.3f}{'' if row.inside else ' !'}"
+            for row in comparison.itertuples()
+        ]
+    )
+    table = cells.pivot(index="name", columns="measure", values="cell")
+    table = table.loc[list(dict.fromkeys(comparison["name"])), list(MEASURES)]
+    first = comparison.drop_duplicates("name").set_index("name")
+    table.insert(0, "figure", first["figure"])
+    table["runs"] = first["n"]
+    return table.rename_axis(columns=None)
+
+
+def study_table(study: Study) -> pd.DataFrame:
+    """Return a study's rows with the settings that they may differ in, and the paper's section."""
+    fields = dict.fromkeys(("section", "model", "n_epochs", *study.scientific))
+    rows = [{field: getattr(row, field) for field in fields} for row in study.rows]
+    return pd.DataFrame(rows, index=pd.Index([row.name for row in study.rows], name="experiment"))
+
+
+def printed_table(names: Iterable[str]) -> pd.DataFrame:
+    """Return the paper's captions of some experiments, as printed."""
+    rows = [dataclasses.asdict(printed(name)) for name in names]
+    return pd.DataFrame(rows).set_index("experiment")
+
+
+def captions(names: Iterable[str]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return name → measure → part → printed value, as `plots.curve_grid` takes it.
+
+    Names that the paper does not print are left out.
+    """
+    known = {row.experiment: row for row in PRINTED}
+    return {
+        name: {
+            "loss": {"train": known[name].train_loss, "val": known[name].val_loss},
+            "acc": {"train": known[name].train_acc, "val": known[name].val_acc},
+        }
+        for name in names
+        if name in known
+    }
+
+
+def predictions(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
+    """Unfold the out-of-sample predictions: one row per run and validation image.
+
+    Returns:
+        name, scheme, fold, seed, id, probs, preds, labels, and subjects, pose, expression where
+        the set knows them.
+    """
+    columns = ["name", "scheme", "fold", "seed", "val_ids", "val_probs"]
+    long = frame[columns].explode(["val_ids", "val_probs"], ignore_index=True)
+    long = long.rename(columns={"val_ids": "id", "val_probs": "probs"})
+    long["probs"] = long["probs"].astype(float)
+    long["preds"] = to_preds(long["probs"].to_numpy())
+    place = pd.Series(np.arange(len(faces)), index=faces.ids)[long["id"].to_numpy()].to_numpy()
+    for field in ("labels", "subjects", "pose", "expression"):
+        value = getattr(faces, field)
+        if value is not None:
+            long[field] = value[place]
+    return long
+
+
+def confusions(frame: pd.DataFrame, faces: FaceSet) -> dict[str, Confusion]:
+    """Return the confusion matrix of each row, summed over its runs' validation images."""
+    long = predictions(frame, faces)
+    return {
+        name: confusion(part["labels"].to_numpy(), part["preds"].to_numpy())
+        for name, part in long.groupby("name", sort=False)
+    }
+
+
+def rates_table(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
+    """Return counts and rates (formulas 4 to 9) by row, summed over its runs."""
+    rows = {name: matrix.as_dict() for name, matrix in confusions(frame, faces).items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def seconds_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what a run of each row took: engine, mean seconds, steps and µs per step.
+
+    Paper §3.1 names time as the measure of efficiency and prints none.
+    """
+    # a flip_add epoch shows the added copies too
+    shown = frame["n_train"] + np.where(
+        frame["augment"] == "flip_add",
+        (frame["augment_fraction"] * frame["n_train"]).astype(int),
+        0,
+    )
+    steps = np.ceil(shown / frame["batch_size"]) * frame["n_epochs"]
+    table = frame.assign(steps=steps.astype(int)).groupby("name", sort=False)
+    out = table.agg(
+        engine=("engine", "first"),
+        runs=("seconds", "size"),
+        steps=("steps", "first"),
+        seconds=("seconds", "mean"),
+    )
+    out["microseconds_per_step"] = out["seconds"] / out["steps"] * 1e6
+    return out
+
+
+def paired_differences(
+    frame: pd.DataFrame, name: str, reference: str, *, measure: str = "val_acc_mean"
+) -> pd.DataFrame:
+    """Return the differences of two rows over the same folds and seeds.
+
+    Returns:
+        fold, seed, n_train, n_val, difference (row minus reference), in fold and seed order.
+
+    Raises:
+        ValueError: the rows were not run on the same folds and seeds.
+    """
+    values = run_values(frame).set_index(["seed", "fold"])
+    one = values[values["name"] == name].sort_index()
+    two = values[values["name"] == reference].sort_index()
+    if not one.index.equals(two.index):
+        raise ValueError(f"{name} and {reference} were not run on the same folds and seeds")
+    out = one[["n_train", "n_val"]].assign(difference=one[measure] - two[measure])
+    return out.reset_index()
+
+
+def history_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Unfold the histories: one row per run and epoch.
+
+    Returns:
+        columns name, scheme, fold, seed, epoch (from 1) and those of `train.HISTORY`.
+    """
+    columns = ["name", "model", "scheme", "fold", "seed", *HISTORY]
+    n_epochs = frame["n_epochs"].to_numpy(dtype=np.int64)
+    long = frame[columns].explode(list(HISTORY), ignore_index=True)
+    long = long.astype(dict.fromkeys(HISTORY, float))
+    long.insert(5, "epoch", np.concatenate([np.arange(1, n + 1) for n in n_epochs]))
+    return long

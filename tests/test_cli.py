@@ -1,0 +1,113 @@
+"""cli: what goes where, with which exit status."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from sglib import course, report
+from sglib import study as study_module
+from sglib.cli import main
+from sglib.errors import SglibError
+
+
+@pytest.fixture
+def sglib():
+    return lambda *words: CliRunner().invoke(main, list(words))
+
+
+@pytest.mark.parametrize("command", ["", "data", "study", "report", "doctor", "study paper"])
+def test_every_command_has_help(sglib, command):
+    found = sglib(*command.split(), "--help")
+    assert found.exit_code == 0
+    assert "Usage:" in found.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("stduy",),
+        ("study", "no-such"),
+        ("study", "paper", "--profile", "huge"),
+        ("study", "paper", "--shard", "9/8"),
+        ("study", "paper", "--seeds", "0"),
+        ("study", "paper", "--device", "no-such-device"),
+        ("report", "--data", "real"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_status_2_on_stderr(sglib, words):
+    found = sglib(*words)
+    assert found.exit_code == 2
+    assert found.stdout == ""
+    assert "rror: " in found.stderr.splitlines()[-1]
+
+
+def test_study_prints_its_summary_as_csv(sglib, tmp_path, monkeypatch):
+    words = ("study", "baseline", "--profile", "smoke", "--data", "synthetic", "--jobs", "1")
+    found = sglib(*words, "--store", str(tmp_path))
+    assert found.exit_code == 0, found.output
+    table = pd.read_csv(pd.io.common.StringIO(found.stdout), index_col="name")
+    assert table.index.tolist() == ["baseline_1", "baseline_2"]
+    assert table["val_acc_mean"].between(0.3, 1).all()
+    assert table["runs_n"].eq(2).all()
+    monkeypatch.setattr(study_module, "run_unit", None)  # a second call runs nothing
+    assert sglib(*words, "--store", str(tmp_path)).stdout == found.stdout
+
+
+def test_study_shards_are_merged(sglib, tmp_path):
+    words = ("study", "baseline", "--profile", "smoke", "--data", "synthetic", "--jobs", "1")
+    for i in (1, 2):
+        shard = sglib(*words, "--shard", f"{i}/2", "--store", str(tmp_path / str(i)))
+        assert shard.exit_code == 0, shard.output
+    merged = sglib(
+        "study", "merge", str(tmp_path / "1"), str(tmp_path / "2"), "--into", str(tmp_path / "all")
+    )
+    assert merged.exit_code == 0
+    assert [line.split(": ")[1] for line in merged.stderr.splitlines()] == ["2 new runs"] * 2
+    missing = sglib("study", "merge", str(tmp_path / "3"))
+    assert missing.exit_code == 1
+    assert "no run store there" in missing.stderr
+
+
+def test_course_set_missing_is_one_line(sglib, tmp_path, monkeypatch):
+    monkeypatch.setenv("SGLIB_ROOT", str(tmp_path))
+    found = sglib("data", "check")
+    assert found.exit_code == 1
+    assert found.stderr.startswith("error: ")
+    assert len(found.stderr.splitlines()) == 1
+    assert "sglib data fetch" in found.stderr
+
+
+def test_check_has_status_1_where_something_is_off(sglib, monkeypatch):
+    for ok in (True, False):
+        table = pd.DataFrame({"check": ["x"], "expected": ["1"], "found": ["1"], "ok": [ok]})
+        monkeypatch.setattr(course, "check", lambda table=table: table)
+        found = sglib("data", "check")
+        assert found.exit_code == (0 if ok else 1)
+        assert "expected" in found.stdout
+
+
+def test_a_failing_report_is_status_1(sglib, monkeypatch):
+    def fail(**_options: object) -> None:
+        raise SglibError("01_baseline.ipynb, cell 3: NameError: name 'x' is not defined")
+
+    monkeypatch.setattr(report, "build_reports", fail)
+    found = sglib("report", "--profile", "smoke", "--data", "synthetic")
+    assert found.exit_code == 1
+    assert "cell 3: NameError" in found.stderr
+
+
+def test_doctor_finds_this_installation_fit(sglib):
+    found = sglib("doctor")
+    assert found.exit_code == 0, found.output
+    assert "jupyter kernels" in found.stdout
+
+
+def test_python_m_sglib_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "sglib", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("sglib, version ")

@@ -1,0 +1,104 @@
+"""notebooks: the cell rules of the series, read from the files; nbval runs them."""
+
+import ast
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+SERIES = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = pytest.mark.parametrize("path", SERIES, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def tags(cell: nbformat.NotebookNode) -> list[str]:
+    return cell.metadata.get("tags", [])
+
+
+def code_cells(path: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def test_the_series_is_numbered_without_gaps():
+    assert [path.name[:3] for path in SERIES] == [f"{i:02d}_" for i in range(len(SERIES))]
+    assert len(SERIES) >= 6
+
+
+@NOTEBOOKS
+def test_opens_with_title_question_and_claim_then_parameters(path):
+    cells = read(path).cells
+    assert cells[0].source.startswith(f"# {path.name[:2]} · ")
+    assert "**Question.**" in cells[0].source
+    assert "**The paper says**" in cells[0].source
+    assert tags(cells[1]) == ["parameters"]
+    assert "hide-input" in tags(cells[2])
+
+
+@NOTEBOOKS
+def test_parameters_are_plain_literals_and_the_same_in_all(path):
+    tree = ast.parse(code_cells(path)[0].source)
+    assert all(isinstance(line, ast.Assign) for line in tree.body)
+    values = {line.targets[0].id: ast.literal_eval(line.value) for line in tree.body}
+    assert values == {
+        "profile": "smoke",
+        "data": "auto",
+        "seeds": None,
+        "jobs": None,
+        "device": "cpu",
+    }
+
+
+@NOTEBOOKS
+def test_cells_are_short_and_define_nothing(path):
+    for cell in code_cells(path):
+        assert len(cell.source.splitlines()) <= 15, cell.source
+        kinds = {type(node) for node in ast.walk(ast.parse(cell.source))}
+        assert not kinds & {ast.FunctionDef, ast.ClassDef, ast.For, ast.While}, cell.source
+
+
+@NOTEBOOKS
+def test_only_checked_cells_have_stored_outputs_and_there_is_one(path):
+    checked = [cell for cell in code_cells(path) if "nbval-check-output" in tags(cell)]
+    assert any(cell.outputs for cell in checked)
+    for cell in code_cells(path):
+        if cell in checked:
+            assert cell.outputs
+            assert cell.metadata.get("keep_output") is True
+        else:
+            assert not cell.outputs
+        assert cell.execution_count is None
+
+
+@NOTEBOOKS
+def test_answers_before_its_caveats_and_links_to_the_next(path):
+    cells = read(path).cells
+    headings = [
+        line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines()
+    ]
+    places = [headings.index(line) for line in ("## Method", "## Answer", "## Caveats")]
+    assert places == sorted(places)
+    assert sum("show.answer(" in cell.source for cell in code_cells(path)) == 1
+    links = re.findall(r"\]\((\w+\.ipynb)\)", cells[-1].source)
+    after = SERIES.index(path) + 1
+    assert links == ([SERIES[after].name] if after < len(SERIES) else [])
+
+
+@NOTEBOOKS
+def test_every_figure_has_alternative_text(path):
+    for cell in code_cells(path):
+        if "plots.plot_" in cell.source or "_grid(" in cell.source or "_panels(" in cell.source:
+            assert "show.figure(" in cell.source
+            assert "alt=" in cell.source
+
+
+@NOTEBOOKS
+def test_kernel_is_the_plain_one_and_no_path_is_absolute(path):
+    notebook = read(path)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert not re.search(r"[\"'(](/home|/root|/tmp|/Users)/", path.read_text(encoding="utf-8"))

@@ -1,0 +1,96 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from sglib.errors import SglibError
+from sglib.policies import Policy
+from sglib.recipe import Recipe, fit_recipe, predict_probs, to_input
+
+QUICK = Recipe(network="small", n_epochs=3, batch_size=4)
+
+
+@pytest.fixture
+def eight() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (8, 30, 32), dtype=np.uint8), np.arange(8) % 2
+
+
+@pytest.mark.parametrize("network", ["small", "base", "ConvNN_1", "ConvNN_2"])
+def test_overfits_eight_images(network: str, eight) -> None:
+    images, labels = eight
+    recipe = Recipe(network=network, policy=Policy(), n_epochs=80, batch_size=8)
+    trained = fit_recipe(recipe, images, labels, seed=0)
+    assert trained.history["accuracy"][-1] == 1
+    assert trained.history["loss"][-1] < 0.1
+    probs = predict_probs(trained.model, images, mirror=False)
+    assert ((probs > 0.5) == labels).all()
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_same_seed_same_weights(ema: float, eight) -> None:
+    recipe = dataclasses.replace(QUICK, ema=ema)
+    torch.manual_seed(1)
+    first = fit_recipe(recipe, *eight, seed=3)
+    state = torch.random.get_rng_state()
+    torch.manual_seed(2)  # the global generator must not matter
+    again = fit_recipe(recipe, *eight, seed=3)
+    other = fit_recipe(recipe, *eight, seed=4)
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+    assert np.array_equal(first.history["loss"], again.history["loss"])
+    assert not np.array_equal(first.history["loss"], other.history["loss"])
+    torch.manual_seed(1)
+    assert torch.equal(state, torch.random.get_rng_state()), "the global generator was used"
+
+
+def test_history_and_rate(eight) -> None:
+    trained = fit_recipe(dataclasses.replace(QUICK, n_epochs=10), *eight, seed=0)
+    assert {name: len(values) for name, values in trained.history.items()} == {
+        "loss": 10,
+        "accuracy": 10,
+        "lr": 10,
+    }
+    lr = trained.history["lr"]
+    assert (np.diff(lr[1:]) < 0).all()
+    assert lr.max() <= QUICK.lr
+    assert lr[-1] < 0.02 * QUICK.lr
+    assert not trained.model.training
+    assert trained.seconds > 0
+
+
+def test_starting_weights(eight) -> None:
+    first = fit_recipe(QUICK, *eight, seed=0).model.state_dict()
+    still = dataclasses.replace(QUICK, lr=0.0)
+    kept = fit_recipe(still, *eight, seed=1, initial=first).model.state_dict()
+    assert torch.equal(kept["head.weight"], first["head.weight"])
+
+
+def test_running_mean_of_the_weights(eight) -> None:
+    last = fit_recipe(QUICK, *eight, seed=0).model.state_dict()
+    mean = fit_recipe(dataclasses.replace(QUICK, ema=0.999), *eight, seed=0).model.state_dict()
+    assert not torch.equal(last["head.weight"], mean["head.weight"])
+    assert torch.allclose(last["head.weight"], mean["head.weight"], atol=0.05)
+
+
+def test_prediction(eight) -> None:
+    images, labels = eight
+    models = [fit_recipe(QUICK, images, labels, seed=seed).model for seed in range(2)]
+    probs = predict_probs(models, images)
+    assert probs.shape == (8,)
+    assert probs.dtype == np.float64
+    assert np.allclose(probs, predict_probs(models, images, batch_size=3), atol=1e-6)
+    assert np.allclose(probs, predict_probs(models, images[..., ::-1]), atol=1e-6)
+    one = predict_probs(models[0], images, mirror=False)
+    assert not np.allclose(one, predict_probs(models[0], images[..., ::-1], mirror=False))
+    odds = [np.log(p / (1 - p)) for p in (predict_probs(m, images) for m in models)]
+    assert np.allclose(np.log(probs / (1 - probs)), np.mean(odds, axis=0))
+    assert predict_probs(models, images[:0]).shape == (0,)
+    with pytest.raises(SglibError, match="at least one model"):
+        predict_probs([], images)
+
+
+def test_input_is_checked() -> None:
+    with pytest.raises(SglibError, match="images must be uint8"):
+        to_input(np.zeros((2, 30, 32), np.float32))
