@@ -206,6 +206,21 @@ def report(
 
 
 @main.command()
+@_profile
+@_data
+@_seeds
+@_jobs
+def publish(profile: str, data: str, seeds: int | None, jobs: int | None) -> None:
+    """Write reports/tables, reports/figures and the README's results from the stored runs."""
+    from sglib.data import load_data
+    from sglib.publish import publish as write
+
+    config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs)
+    for path in write(load_data(data), config):
+        click.echo(path)
+
+
+@main.command()
 def doctor() -> None:
     """Tell what this installation has: versions, processors, devices, data, store, kernels."""
     from sglib.doctor import examine

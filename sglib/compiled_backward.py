@@ -66,30 +66,29 @@ def fc1_row_gradient(unit, d_hidden, flat, d_row):
 
 
 @stage
-def maxpool2_relu_backward(d_flat, flat, patch2, d_bias, d_wins, wins, n_wins):
+def maxpool2_relu_backward(d_flat, flat, patch2, n_pooled2, d_wins, wins, n_wins):
     """List the gradients of conv2's winners, one channel after the other.
 
-    flat, d_flat, patch2 n_pooled2²×16 → for each of 16 channels its number of winners that the
+    flat, d_flat, patch2 n_pooled2²×16 → for each of 16 channels the number of its winners that the
     relu let through, n_wins (16,), and from place channel·n_pooled2² on their gradients d_wins and
-    patches wins. Adds to conv2's d_bias (16,).
+    patches wins. First every other column, so that successive patches do not overlap: adding
+    to what has only just been stored is slow.
     """
-    n_places = len(flat) // 16
     for channel in range(16):
-        start = channel * n_places
+        start = channel * n_pooled2 * n_pooled2
         n = start
-        total = flat.dtype.type(0)
-        for i in range(channel, n_places * 16, 16):
-            d_wins[n], wins[n] = d_flat[i], patch2[i]
-            if flat[i] > 0:  # a conditional move: a mispredicted branch would cost more
-                total += d_flat[i]
-                n += 1
-        d_bias[channel] += total
+        for parity in range(2):
+            for row in range(n_pooled2):
+                for column in range(parity, n_pooled2, 2):
+                    i = (row * n_pooled2 + column) * 16 + channel
+                    d_wins[n], wins[n] = d_flat[i], patch2[i]
+                    n += flat[i] > 0  # no branch: it would often be mispredicted
         n_wins[channel] = n - start
 
 
 @stage
-def conv2_backward_weight(x, n_in, d_wins, wins, n_wins, d_weight):
-    """x n_in²×8; adds to d_weight (16, 9, 8)."""
+def conv2_backward_weight(x, n_in, d_wins, wins, n_wins, d_weight, d_bias):
+    """x n_in²×8; adds to d_weight (16, 9, 8) and d_bias (16,)."""
     n_places, below = len(wins) // 16, n_in * 8
     for channel in range(16):
         j = channel * 72
@@ -99,6 +98,7 @@ def conv2_backward_weight(x, n_in, d_wins, wins, n_wins, d_weight):
         start = channel * n_places
         for n in range(start, start + n_wins[channel]):
             d, i = d_wins[n], np.intp(wins[n])
+            d_bias[channel] += d
             w00 = scaled_add(w00, load8(x, i), d)
             w01 = scaled_add(w01, load8(x, i + 8), d)
             w02 = scaled_add(w02, load8(x, i + 16), d)

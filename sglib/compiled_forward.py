@@ -14,6 +14,10 @@ from sglib.compiled_lanes import greater, load8, multiply_add, splat8, store, wh
 stage = njit(
     fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", no_cpython_wrapper=True
 )
+# Where the numbers given at the call decide how loops unroll.
+inlined_stage = njit(
+    fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", no_cpython_wrapper=True, forceinline=True
+)
 
 @stage
 def conv1(image, weight, bias, n_conv1, out):
@@ -40,7 +44,7 @@ def conv1(image, weight, bias, n_conv1, out):
             store(out, (row * n_conv1 + column) * 8, total)
 
 
-@stage
+@inlined_stage
 def maxpool_relu(x, n_channels, width, pool, n_out, below_channels, pooled, patch):
     """x width²×n_channels → pooled n_out²×n_channels, after the relu; patch: see the module.
 
@@ -54,8 +58,9 @@ def maxpool_relu(x, n_channels, width, pool, n_out, below_channels, pooled, patc
                 r, c = row * pool, column * pool
                 best = load8(x, (r * width + c) * n_channels + channel)
                 start = splat8(np.int32((r * (width + 2) + c) * below_channels))
-                for r in range(row * pool, row * pool + pool):
-                    for c in range(column * pool, column * pool + pool):
+                for i in range(pool):
+                    for j in range(pool):
+                        r, c = row * pool + i, column * pool + j
                         value = load8(x, (r * width + c) * n_channels + channel)
                         wins = greater(value, best)
                         best = where(wins, value, best)

@@ -37,7 +37,10 @@ def forward(image, weights, layers, sizes, is_sigmoid, flat, kept, scale):
     """Fill the layers from one image, up to the two outputs."""
     n_conv1, pool1, n_pooled1, n_conv2, n_pooled2, _ = sizes
     conv1(image, weights.conv1, weights.conv1_bias, n_conv1, layers.conv1)
-    maxpool_relu(layers.conv1, 8, n_conv1, pool1, n_pooled1, 1, layers.pooled1, layers.patch1)
+    if pool1 == 2:  # as constants, that the compiler unrolls the loops over a window
+        maxpool_relu(layers.conv1, 8, n_conv1, 2, n_pooled1, 1, layers.pooled1, layers.patch1)
+    else:
+        maxpool_relu(layers.conv1, 8, n_conv1, 3, n_pooled1, 1, layers.pooled1, layers.patch1)
     conv2(layers.pooled1, layers.conv2_by_tap, weights.conv2_bias, n_pooled1, layers.conv2)
     maxpool_relu(layers.conv2, 16, n_conv2, 2, n_pooled2, 8, flat, layers.patch2)
     fc1_relu_dropout(flat, weights.fc1, weights.fc1_bias, kept, scale, layers.hidden)
@@ -48,15 +51,15 @@ def forward(image, weights, layers, sizes, is_sigmoid, flat, kept, scale):
 @njit(error_model="numpy", no_cpython_wrapper=True)
 def backward(image, weights, layers, sizes, is_sigmoid, flat, d_hidden, scale, grads):
     """Add one image's gradients to `grads`, from its d_outputs; fc1's weights wait for `update`."""
-    n_conv1, _, n_pooled1, _, _, _ = sizes
+    n_conv1, _, n_pooled1, _, n_pooled2, _ = sizes
     d_outputs, d_wins, wins, n_wins = layers.d_outputs, layers.d_wins, layers.wins, layers.n_wins
     head_backward(layers.outputs, is_sigmoid, d_outputs)
     fc2_backward(layers.hidden, weights.fc2, scale, d_outputs, grads.fc2, grads.fc2_bias, d_hidden)
     fc1_backward(weights.fc1, d_hidden, grads.fc1_bias, layers.d_flat)
-    maxpool2_relu_backward(
-        layers.d_flat, flat, layers.patch2, grads.conv2_bias, d_wins, wins, n_wins
+    maxpool2_relu_backward(layers.d_flat, flat, layers.patch2, n_pooled2, d_wins, wins, n_wins)
+    conv2_backward_weight(
+        layers.pooled1, n_pooled1, d_wins, wins, n_wins, grads.conv2, grads.conv2_bias
     )
-    conv2_backward_weight(layers.pooled1, n_pooled1, d_wins, wins, n_wins, grads.conv2)
     conv2_backward_input(weights.conv2, n_pooled1, d_wins, wins, n_wins, layers.d_pooled1)
     maxpool1_relu_backward(layers.pooled1, layers.d_pooled1, grads.conv1_bias)
     conv1_backward(image, n_conv1, layers.d_pooled1, layers.patch1, layers.d_taps, grads.conv1)

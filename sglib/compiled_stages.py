@@ -63,11 +63,12 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
         ),
         "fc1 backward": (backward.fc1_backward, w.fc1, d_hidden, g.fc1_bias, layers.d_flat),
         "maxpool2, relu backward": (
-            backward.maxpool2_relu_backward, layers.d_flat, flat, layers.patch2, g.conv2_bias,
-            *winners,
+            backward.maxpool2_relu_backward, layers.d_flat, flat, layers.patch2,
+            n_pooled2, *winners,
         ),
         "conv2 backward, weight": (
             backward.conv2_backward_weight, layers.pooled1, n_pooled1, *winners, g.conv2,
+            g.conv2_bias,
         ),
         "conv2 backward, input": (
             backward.conv2_backward_input, w.conv2, n_pooled1, *winners, layers.d_pooled1,

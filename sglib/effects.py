@@ -9,12 +9,8 @@ from collections.abc import Iterable
 import pandas as pd
 
 from sglib.experiments import technique
-from sglib.paper import N_TRAIN, VAL_FRACTION
 from sglib.results import paired_differences
 from sglib.stats import corrected_t, holm
-
-ONE_IMAGE = 1 / int(VAL_FRACTION * N_TRAIN)
-"""What one validation image is worth in accuracy: 1/75, 1.33 percentage points."""
 
 
 def effects(

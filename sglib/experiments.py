@@ -126,6 +126,7 @@ def _pick(*names: str) -> tuple[Experiment, ...]:
     return tuple(BY_NAME[name] for name in names)
 
 
+_BOTH_ENDS = _pick("baseline_1", "baseline_2", "final_1", "final_2")
 _TECHNIQUE = ("model", "n_epochs", "l2", "p_drop", "augment")
 STUDIES = {
     study.name: study
@@ -207,10 +208,16 @@ STUDIES = {
             (*PAPER, *_rename(PAPER, "_symmetric", section="", scaling="symmetric")),
         ),
         Study(
+            "verdicts",
+            "Which of the paper's conclusions hold?",
+            _TECHNIQUE,
+            (*PAPER, BASELINE_50, BASELINE_50_2),
+        ),
+        Study(
             "logit",
             "What do the loss curves show without the sigmoid?",
-            (*_TECHNIQUE, "head"),
-            (*PAPER, *_rename(PAPER, "_logit", section="", head="logit")),
+            ("model", "p_drop", "l2", "n_epochs", "head"),
+            (*_BOTH_ENDS, *_rename(_BOTH_ENDS, "_logit", section="", head="logit")),
         ),
     )
 }

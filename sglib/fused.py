@@ -1,12 +1,11 @@
-"""The same networks rearranged for speed on a CPU: equal to about 1e-6, twice as fast.
+"""The same networks rearranged for speed on a CPU: equal to about 1e-6, up to twice as fast.
 
 PyTorch's max pooling of small pictures takes as long as the convolution before it. Pooling 2×2
-is three element-wise maxima of strided views; and where a convolution of a single channel is pooled,
-one larger convolution computes the values of each pool as separate channels.
+is also three element-wise maxima of strided views; and where a convolution of a single channel is
+pooled, one larger convolution computes the four values of each pool as separate channels.
 """
 
 import copy
-import functools
 import itertools
 
 import torch
@@ -15,18 +14,13 @@ from torch import Tensor, nn
 
 
 class StridedMaxPool(nn.Module):
-    """`MaxPool2d(size)` as element-wise maxima."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
+    """`MaxPool2d(2)` as element-wise maxima."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the maxima, (N, C, H // size, W // size)."""
-        k = self.size
-        height, width = x.shape[2] // k * k, x.shape[3] // k * k
-        rows = functools.reduce(torch.maximum, (x[:, :, a:height:k] for a in range(k)))
-        return functools.reduce(torch.maximum, (rows[:, :, :, b:width:k] for b in range(k)))
+        """Return the maxima, (N, C, H // 2, W // 2)."""
+        height, width = x.shape[2] // 2 * 2, x.shape[3] // 2 * 2  # an odd last row is left out
+        x = torch.maximum(x[:, :, 0:height:2], x[:, :, 1:height:2])
+        return torch.maximum(x[:, :, :, 0:width:2], x[:, :, :, 1:width:2])
 
 
 class PooledConv(nn.Module):
@@ -69,11 +63,11 @@ def fuse(network: nn.Module) -> nn.Module:
         for (name, layer), (next_name, following) in itertools.pairwise(children):
             if not _is_plain_pool(following):
                 continue
-            if following.kernel_size == 2 and _is_plain_conv(layer) and layer.in_channels <= 2:
+            if _is_plain_conv(layer) and layer.in_channels <= 2:
                 setattr(parent, name, PooledConv(layer))
                 setattr(parent, next_name, nn.Identity())
             else:
-                setattr(parent, next_name, StridedMaxPool(following.kernel_size))
+                setattr(parent, next_name, StridedMaxPool())
     return network.to(memory_format=torch.channels_last)
 
 
@@ -91,8 +85,8 @@ def _is_plain_conv(layer: nn.Module) -> bool:
 def _is_plain_pool(layer: nn.Module) -> bool:
     return (
         isinstance(layer, nn.MaxPool2d)
-        and isinstance(layer.kernel_size, int)
-        and layer.stride == layer.kernel_size
+        and layer.kernel_size == 2  # of 3×3, nine strided views are no faster
+        and layer.stride == 2
         and layer.padding == 0
         and layer.dilation == 1
         and not layer.ceil_mode

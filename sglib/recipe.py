@@ -6,7 +6,7 @@ averaged in at prediction. Everything random comes from one seed.
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from sglib.augment import flip
 from sglib.errors import SglibError
 from sglib.networks import build_network
 from sglib.policies import POLICIES, Policy
+
+_BLOCK = 32  # batches augmented at once: few calls, little memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,10 +101,10 @@ def fit_recipe(
     history = np.zeros((3, recipe.n_epochs))
     for epoch in range(recipe.n_epochs):
         order = torch.randperm(len(x), generator=draws).to(device)
-        shown = recipe.policy(x[order], draws).contiguous(memory_format=torch.channels_last)
-        parts = zip(shown.tensor_split(n_batches), y[order].tensor_split(n_batches), strict=True)
         loss_sum, n_right = torch.zeros((), device=device), torch.zeros((), device=device)
-        for step, (batch, target) in enumerate(parts, epoch * n_batches):
+        batches = _augmented(x, order.tensor_split(n_batches), recipe.policy, draws)
+        for step, (batch, rows) in enumerate(batches, epoch * n_batches):
+            target = y[rows]
             for group in optimizer.param_groups:
                 group["lr"] = _rate(recipe, (step + 0.5) / n_steps)
             logits = model(batch).float()  # (B, 2)
@@ -169,6 +171,17 @@ def to_input(images: np.ndarray) -> Tensor:
     if images.dtype != np.uint8 or images.ndim != 3:
         raise SglibError(f"images must be uint8 (N, H, W), got {images.dtype} {images.shape}")
     return torch.from_numpy(np.ascontiguousarray(images)).float().div_(255).unsqueeze(1)
+
+
+def _augmented(
+    x: Tensor, batches: Sequence[Tensor], policy: Policy, draws: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield augmented images and their rows, batch by batch; many are augmented at once."""
+    for start in range(0, len(batches), _BLOCK):
+        block = batches[start : start + _BLOCK]
+        shown = policy(x[torch.cat(list(block))], draws)
+        parts = shown.contiguous(memory_format=torch.channels_last).split([len(r) for r in block])
+        yield from zip(parts, block, strict=True)
 
 
 def _fresh(name: str, seed: int) -> nn.Module:

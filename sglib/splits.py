@@ -12,7 +12,7 @@ from sglib.errors import SglibError
 from sglib.faceset import FaceSet
 
 N_FOLDS = 5
-SCHEMES = ("holdout", "kfold", "person", "all")
+SCHEMES = ("holdout", "kfold", "person", "all", "peopleK")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,11 +37,11 @@ def n_folds(scheme: str, faces: FaceSet) -> int:
     Raises:
         SglibError: unknown scheme, or the set lacks the people that `person` needs.
     """
-    if scheme == "kfold":
-        return N_FOLDS
     if scheme == "person":
         return len(_people(faces))
-    if scheme in SCHEMES:
+    if scheme == "kfold" or _n_people(scheme) is not None:
+        return N_FOLDS
+    if scheme in ("holdout", "all"):
         return 1
     raise SglibError(f"no split scheme {scheme!r}; there are: {', '.join(SCHEMES)}")
 
@@ -53,6 +53,8 @@ def make_split(faces: FaceSet, scheme: str, *, fold: int = 0, split_seed: int = 
     - `kfold`: stratified 5-fold cross-validation (§2.4), shuffled by `split_seed`.
     - `person`: fold i holds out all images of the i-th person (in the order of their names).
     - `all`: every row trains, none validates (§4.5, the model that is deployed).
+    - `peopleK`, such as `people4`: all images of K people drawn at random train, those of all
+      others validate; 5 draws count as folds (for learning curves).
 
     Raises:
         SglibError: unknown scheme, a fold out of range, labels or people missing.
@@ -65,6 +67,13 @@ def make_split(faces: FaceSet, scheme: str, *, fold: int = 0, split_seed: int = 
     rows = np.arange(len(faces))
     if scheme == "all":
         return Split(scheme, fold, rows, rows[:0])
+    if (n_people := _n_people(scheme)) is not None:
+        people = _people(faces)
+        if not 1 <= n_people < len(people):
+            raise SglibError(f"{scheme}: {faces.name} has {len(people)} people, one must be left")
+        drawn = np.random.default_rng((split_seed, fold)).permutation(people)[:n_people]
+        known = np.isin(faces.subjects, drawn)
+        return Split(scheme, fold, rows[known], rows[~known])
     if scheme == "person":
         held_out = faces.subjects == _people(faces)[fold]
         return Split(scheme, fold, rows[~held_out], rows[held_out])
@@ -75,6 +84,12 @@ def make_split(faces: FaceSet, scheme: str, *, fold: int = 0, split_seed: int = 
         folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=split_seed)
         train, val = list(folds.split(rows, faces.labels))[fold]
     return Split(scheme, fold, np.sort(train), np.sort(val))
+
+
+def _n_people(scheme: str) -> int | None:
+    """Return K of `peopleK`, None for any other scheme."""
+    count = scheme.removeprefix("people")
+    return int(count) if scheme.startswith("people") and count.isdecimal() else None
 
 
 def _people(faces: FaceSet) -> list[str]:

@@ -93,11 +93,11 @@ def _looks(draws: np.ndarray) -> Table:
     is_style = {name: style == k for k, name in enumerate(HAIR_STYLES)}
     bald, fringe, long = is_style["bald"], is_style["fringe"], is_style["long"]
     p: Table = {"long": long, "spectacles": next(u) < 1 / 3}
-    p["half_width"] = _span(next(u), 4.0, 5.1)
+    p["half_width"] = _span(next(u), 3.9, 5.3)
     p["half_height"] = _span(next(u), 6.0, 7.3)
     p["half_depth"] = _span(next(u), 5.0, 6.2)
-    p["x"] = _span(next(u), 14.2, 16.6)
-    p["y"] = _span(next(u), 12.8, 15.0)
+    p["x"] = _span(next(u), 13.4, 17.4)
+    p["y"] = _span(next(u), 12.0, 15.4)
     p["yaw"] = _span(next(u), 50, 80)  # degrees, of the poses left and right
     p["pitch"] = _span(next(u), 32, 58)  # degrees, of the pose up
     p["stoop"] = _span(next(u), -7, 9)  # degrees, how the head is held otherwise
@@ -122,16 +122,16 @@ def _looks(draws: np.ndarray) -> Table:
     p["hair_gap"] = _span(next(u), 0.45, 0.85)  # radians of face left free by long hair
     has_beard = is_style["beard"]
     p["beard"] = np.where(has_beard, _span(next(u), 0.75, 1.0), 0.22 * np.maximum(next(u) - 0.5, 0))
-    p["socket"] = _span(next(u), 0.08, 0.55)  # how dark the eye sockets are
+    p["socket"] = _span(next(u), 0.05, 0.7)  # how dark the eye sockets are
     p["eye"] = _span(next(u), 0.25, 0.7)
     p["brow"] = _span(next(u), 0.12, 0.65)
     p["eye_v"] = _span(next(u), -0.16, 0.0)
     p["eye_u"] = _span(next(u), 0.36, 0.46)
     p["nose"] = _span(next(u), 0.9, 1.4)
     p["cheek"] = _span(next(u), 0.0, 0.3)
-    p["lens_u"] = _span(next(u), 0.30, 0.42)  # the sunglasses: how wide, how high, how dark
-    p["lens_v"] = _span(next(u), 0.17, 0.27)
-    p["lens_tone"] = _span(next(u), 2, 34)
+    p["lens_u"] = _span(next(u), 0.28, 0.42)  # the sunglasses: how wide, how high, how dark
+    p["lens_v"] = _span(next(u), 0.15, 0.27)
+    p["lens_tone"] = _span(next(u), 2, 46)
     p["gloss"] = _span(next(u), 0.0, 1.0) ** 3
     p["slip"] = _span(next(u), -0.05, 0.12)  # how low they sit
     p["frame"] = _span(next(u), 0.3, 0.85)  # the clear glasses

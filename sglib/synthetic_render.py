@@ -94,11 +94,11 @@ def draw_photos(
     take = iter(takes.draws.T)
     swing = [(next(take) + next(take) - 1) for _ in range(6)]  # triangular in (-1, 1)
     is_up, side = pose == 3, (pose == 2).astype(float) - (pose == 1)
-    yaw = side * p["yaw"] + swing[0] * 9
-    pitch = np.where(is_up, p["pitch"], -p["stoop"] * (1 + 0.6 * np.abs(side))) + swing[1] * 7
-    turn = _rotation(swing[2] * 6 + side * 2, yaw, pitch)
-    head_x = p["x"] + swing[3] * 1.2 + side * 1.3
-    head_y = p["y"] + swing[4] * 0.9 - 0.8 * is_up
+    yaw = side * p["yaw"] + swing[0] * 8
+    pitch = np.where(is_up, p["pitch"], -p["stoop"] * (1 + 0.6 * np.abs(side))) + swing[1] * 6
+    turn = _rotation(swing[2] * 5 + side * 2, yaw, pitch)
+    head_x = p["x"] + swing[3] * 0.9 + side * 1.3
+    head_y = p["y"] + swing[4] * 0.7 - 0.8 * is_up
     axes = np.stack([p["half_width"], p["half_height"], p["half_depth"]], 1)
     axes = axes * (1 + 0.03 * swing[5])[:, None]
     x, y = _X - _col(head_x), _Y - _col(head_y)

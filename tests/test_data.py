@@ -92,7 +92,7 @@ def test_touched_file_is_verified_and_cached_again(load, root, monkeypatch):
     assert same(load(), first)
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "text"])
+@pytest.mark.parametrize("damage", ["flip", "header", "cut", "empty", "text"])
 def test_damaged_cache_is_made_again(load, tmp_path, caplog, damage, monkeypatch):
     first = load()
     (path,) = (tmp_path / "cache").iterdir()
@@ -100,6 +100,7 @@ def test_damaged_cache_is_made_again(load, tmp_path, caplog, damage, monkeypatch
     at = len(good) // 2
     bad = {
         "flip": good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :],
+        "header": good.replace(b"{'descr'", b"{(descr'"),
         "cut": good[:at],
         "empty": b"",
         "text": b"hello",

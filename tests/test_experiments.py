@@ -109,8 +109,9 @@ def test_the_sweep_varies_lambda_alone_and_holds_the_papers_values():
 )
 def test_a_variant_repeats_the_paper_with_one_change(name, suffix, field, value):
     rows = {row.name: row for row in study(name).rows}
-    assert len(rows) == 24
-    for row in PAPER:
+    of_the_paper = [row for row in rows.values() if row in PAPER]
+    assert len(rows) == 2 * len(of_the_paper) > 2
+    for row in of_the_paper:
         twin = rows[row.name + suffix]
         assert changed(twin, row) == {field}
         assert getattr(twin, field) == value

@@ -39,7 +39,7 @@ def test_auto_compiles_everything_of_the_paper():
 def test_auto_falls_back_where_the_compiled_engine_does_not_apply(monkeypatch):
     monkeypatch.setattr(sglib.compiled, "supports", lambda _row: "it is Tuesday")
     assert choose_engine(ROW) == "reference-cpu"
-    with pytest.raises(SglibError, match="baseline_1: .* does not apply: it is Tuesday"):
+    with pytest.raises(SglibError, match=r"baseline_1: .* does not apply: it is Tuesday"):
         choose_engine(ROW, engine="compiled")
 
 

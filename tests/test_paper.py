@@ -55,8 +55,8 @@ def test_the_set_and_its_split_have_the_printed_sizes():
 
 
 def test_the_loss_floor():
-    assert LOSS_FLOOR == pytest.approx(0.31326, abs=5e-6)
-    assert LOSS_FLOOR == pytest.approx(-math.log(math.e / (1 + math.e)))
+    assert pytest.approx(0.31326, abs=5e-6) == LOSS_FLOOR
+    assert pytest.approx(-math.log(math.e / (1 + math.e))) == LOSS_FLOOR
     saturated_mistake = -math.log(1 / (1 + math.e))
     assert saturated_mistake == pytest.approx(LOSS_FLOOR + 1)
 

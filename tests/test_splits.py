@@ -8,6 +8,7 @@ from sglib.faceset import FaceSet
 from sglib.splits import SCHEMES, make_split, n_folds
 
 N, N_PEOPLE = 378, 12
+EVERY_SCHEME = {"holdout": 1, "kfold": 5, "person": 12, "all": 1, "people4": 5}  # and its folds
 
 
 @pytest.fixture(scope="module")
@@ -26,21 +27,24 @@ def course_like() -> FaceSet:
 def every_split(faces):
     return [
         make_split(faces, scheme, fold=fold, split_seed=seed)
-        for scheme in SCHEMES
-        for fold in range(n_folds(scheme, faces))
+        for scheme, n in EVERY_SCHEME.items()
+        for fold in range(n)
         for seed in (0, 1)
     ]
 
 
 def test_a_split_is_disjoint_covers_all_and_is_sorted(course_like):
-    splits = every_split(course_like)
-    assert len(splits) == 2 * (1 + 5 + 12 + 1)
-    for split in splits:
+    for split in every_split(course_like):
         both = np.concatenate([split.train, split.val])
         assert sorted(both.tolist()) == list(range(N))
         assert (np.diff(split.train) > 0).all()
         assert (np.diff(split.val) > 0).all()
         assert split.train.dtype == split.val.dtype == np.int64
+
+
+def test_every_scheme_has_its_folds(course_like):
+    assert {scheme: n_folds(scheme, course_like) for scheme in EVERY_SCHEME} == EVERY_SCHEME
+    assert {scheme.replace("4", "K") for scheme in EVERY_SCHEME} == set(SCHEMES)
 
 
 def test_the_hold_out_has_the_papers_sizes(course_like):
@@ -78,13 +82,25 @@ def test_person_holds_out_exactly_one_person(course_like):
         assert split.fold == fold
 
 
+@pytest.mark.parametrize("n_people", [1, 4, 11])
+def test_people_k_trains_on_k_whole_people(course_like, n_people):
+    drawn = set()
+    for fold in range(5):
+        split = make_split(course_like, f"people{n_people}", fold=fold)
+        known = set(course_like.subjects[split.train])
+        assert len(known) == n_people
+        assert not known & set(course_like.subjects[split.val])
+        drawn.add(tuple(sorted(known)))
+    assert len(drawn) > 1
+
+
 def test_all_keeps_every_row_for_training(course_like):
     split = make_split(course_like, "all")
     assert split.train.tolist() == list(range(N))
     assert split.val.size == 0
 
 
-@pytest.mark.parametrize("scheme", ["holdout", "kfold"])
+@pytest.mark.parametrize("scheme", ["holdout", "kfold", "people4"])
 def test_the_split_seed_and_nothing_else_decides(course_like, scheme):
     np.random.seed(1)
     state = np.random.get_state()[1].copy()
@@ -108,9 +124,15 @@ def nameless(faces):
 @pytest.mark.parametrize(
     ("change", "scheme", "fold", "message"),
     [
-        (None, "loo", 0, "no split scheme 'loo'; there are: holdout, kfold, person, all"),
+        (None, "loo", 0, "no split scheme 'loo'; there are: holdout, kfold, person, all, peopleK"),
         (None, "kfold", 5, r"fold must be in \[0, 4\] for kfold, got 5"),
         (None, "person", 12, r"fold must be in \[0, 11\] for person, got 12"),
+        (None, "people0", 0, "people0: like has 12 people, one must be left"),
+        (None, "people12", 0, "people12: like has 12 people, one must be left"),
+        (None, "people", 0, "no split scheme 'people'"),
+        (None, "people-1", 0, "no split scheme 'people-1'"),
+        (None, "people4", 5, r"fold must be in \[0, 4\] for people4, got 5"),
+        (nameless, "people4", 0, "crowd: who is on the images is not known"),
         (None, "holdout", 1, r"fold must be in \[0, 0\] for holdout, got 1"),
         (None, "all", -1, r"fold must be in \[0, 0\] for all, got -1"),
         (unlabelled, "kfold", 0, "test: the labels are held back"),

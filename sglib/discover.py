@@ -1,0 +1,157 @@
+"""Which files to look at: files, folders, patterns and lists, one path after the other.
+
+Folders are read in the order of their sorted names, one at a time, so that the order is the same
+each time and memory holds the names of one folder only.
+"""
+
+import glob
+import itertools
+import os
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, NamedTuple
+
+from PIL import Image
+
+from sglib.errors import SglibError
+
+_CHUNK = 1 << 16
+# The first bytes of the common formats, for files in folders whose name does not say what they are.
+_SIGNATURES = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF8",
+    b"BM",
+    b"II*\0",
+    b"MM\0*",
+    b"P1",
+    b"P2",
+    b"P3",
+    b"P4",
+    b"P5",
+    b"P6",
+)
+
+
+class Found(NamedTuple):
+    """A path to look at, or what is wrong with it."""
+
+    path: str
+    problem: str = ""
+
+
+class Discovery:
+    """Finds pictures, and counts the other files that were passed over.
+
+    Args:
+        paths: files; folders, read with the folders in them; patterns with * ? [ ] and **, where
+            no such file exists; `-` for a list of these but patterns on stdin, one a line, or
+            separated by NUL.
+        stdin: where that list comes from.
+        shard: (i, N) with 1 ≤ i ≤ N: only every N-th file, from the i-th on.
+
+    In folders, hidden files and folders are left out, links to folders are not followed, and a
+    file counts as a picture if its name ends like one or its first bytes are those of one.
+    """
+
+    def __init__(
+        self,
+        paths: Iterable[str | os.PathLike],
+        *,
+        stdin: BinaryIO | None = None,
+        shard: tuple[int, int] = (1, 1),
+    ) -> None:
+        i, n = shard
+        if not 1 <= i <= n:
+            raise SglibError(f"shard must be i/N with 1 <= i <= N, got {i}/{n}")
+        self._paths = [os.fspath(path) for path in paths]
+        self._stdin, self._shard = stdin, (i, n)
+        self.n_passed_over = 0
+        self._suffixes = _picture_suffixes()
+
+    def __iter__(self) -> Iterator[Found]:
+        i, n = self._shard
+        return itertools.islice(self._all(), i - 1, None, n)
+
+    def _all(self) -> Iterator[Found]:
+        for path in self._paths:
+            if path == "-":
+                for line in _read_list(self._stdin):
+                    yield from self._one(line)
+            elif glob.has_magic(path) and not os.path.lexists(path):
+                matches = sorted(glob.iglob(os.path.expanduser(path), recursive=True))
+                if not matches:
+                    yield Found(path, "no file matches")
+                for match in matches:
+                    yield from self._one(match)
+            else:
+                yield from self._one(path)
+
+    def _one(self, path: str) -> Iterator[Found]:
+        if not path or "\0" in path:
+            yield Found(path, "not a file name")
+        elif os.path.isdir(path):
+            yield from self._folder(path)
+        elif os.path.lexists(path):
+            yield Found(path)
+        else:
+            yield Found(path, "no such file")
+
+    def _folder(self, folder: str) -> Iterator[Found]:
+        try:
+            with os.scandir(folder) as entries:
+                # names with a mark for folders, not entries: those are ten times as large
+                names = sorted(
+                    entry.name + os.sep * entry.is_dir(follow_symlinks=False)
+                    for entry in entries
+                    if not entry.name.startswith(".")
+                )
+        except OSError as error:
+            yield Found(folder, f"cannot read the folder ({error.strerror})")
+            return
+        for name in names:
+            path = os.path.join(folder, name)
+            if name.endswith(os.sep):
+                yield from self._folder(path.rstrip(os.sep))
+            elif self._is_picture(path):
+                yield Found(path)
+            else:
+                self.n_passed_over += 1
+
+    def _is_picture(self, path: str) -> bool:
+        if os.path.splitext(path)[1].lower() in self._suffixes:
+            return True
+        try:
+            if not os.path.isfile(path):
+                return False
+            with open(path, "rb") as file:
+                start = file.read(16)
+        except OSError:
+            return False
+        return start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+
+
+def _picture_suffixes() -> frozenset[str]:
+    Image.init()
+    text_like = {".pdf", ".ps", ".eps", ".mpg", ".mpeg", ".h5", ".hdf", ".grib", ".bufr"}
+    return frozenset(Image.registered_extensions()) - text_like | {".heic", ".heif"}
+
+
+def _read_list(stdin: BinaryIO | None) -> Iterator[str]:
+    """Yield the paths of a list without holding all of it."""
+    if stdin is None:
+        raise SglibError("a list of files (-) was asked for, but there is no standard input")
+    rest, separator = b"", b""
+    while chunk := stdin.read(_CHUNK):
+        if not separator:
+            separator = b"\0" if b"\0" in chunk else b"\n"
+        *lines, rest = (rest + chunk).split(separator)
+        yield from _decoded(lines, separator)
+    yield from _decoded([rest], separator)
+
+
+def _decoded(lines: list[bytes], separator: bytes) -> Iterator[str]:
+    for line in lines:
+        if separator == b"\n":
+            line = line.removesuffix(b"\r")
+        if line:
+            yield os.fsdecode(line)

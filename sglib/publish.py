@@ -1,0 +1,199 @@
+"""Committed results: tables and figures in `reports/`, and the table that opens the README.
+
+Everything is computed from the run store; a study that is not stored is run first. No photograph is
+ever written.
+"""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from sglib import effects, generalisation, plots, plots_generalisation, results, study, verdicts
+from sglib.errors import SglibError
+from sglib.experiments import PAPER
+from sglib.experiments import study as study_by_name
+from sglib.faceset import FaceData
+from sglib.paper import printed
+from sglib.paths import repo_root, reports_dir
+from sglib.profiles import Config
+from sglib.units import git_commit
+
+MARKS = ("<!-- results: written by `sglib publish` -->", "<!-- end of results -->")
+COMPARED = ("augmentation", "l2", "dropout", "final")
+
+
+def publish(faces: FaceData, config: Config) -> list[Path]:
+    """Write `reports/` (tables, figures, README.md) and the results in the README.
+
+    Args:
+        faces: the data set; its name and digest stand in `reports/README.md`.
+        config: profile, seeds, jobs.
+
+    Returns:
+        the files written.
+    """
+    mpl.use("Agg")
+    plots.use_style()
+    runs = {
+        name: study.run(name, faces.train, config) for name in (*COMPARED, "scaling", "l2_sweep")
+    }
+    folds = study.run("verdicts", faces.train, config)
+    people = study.run("verdicts", faces.train, config, scheme="person")
+    twelve = results.compare_with_printed(runs["scaling"])
+    symmetric = results.compare_with_printed(runs["scaling"], suffix="_symmetric")
+    compared = pd.concat(
+        [
+            effects.effects(runs[name], study_by_name(name).comparisons).assign(study=name)
+            for name in COMPARED
+        ]
+    )
+    schemes = generalisation.compare_schemes(folds, people)
+    claims = {"folds": verdicts.claims_table(folds), "people": verdicts.claims_table(people)}
+    words = verdicts.verdict_table(claims["folds"], claims["people"])
+    paper_runs = folds[folds["name"].isin([row.name for row in PAPER])]
+
+    written = [
+        _write_table("printed_and_reproduced", twelve.assign(scaling="[0, 1]")),
+        _write_table("printed_and_reproduced_symmetric", symmetric.assign(scaling="[-1, 1]")),
+        _write_table("scaling", results.scaling_table(twelve, symmetric), index=True),
+        _write_table("runs", results.run_values(pd.concat([runs["scaling"], people]))),
+        _write_table("effects", compared.drop(columns=["values", "technique"])),
+        _write_table("l2_sweep", results.summary(runs["l2_sweep"]), index=True),
+        _write_table("rates", results.rates_table(paper_runs, faces.train), index=True),
+        _write_table("seconds", results.seconds_table(paper_runs), index=True),
+        _write_table("random_and_unseen", schemes, index=True),
+        _write_table("claims_random_folds", claims["folds"]),
+        _write_table("claims_unseen_people", claims["people"]),
+        _write_table("verdicts", words, index=True),
+    ]
+    history = results.history_frame(paper_runs)
+    by_model = {
+        model: [row.name for row in PAPER if row.model == model]
+        for model in dict.fromkeys(row.model for row in PAPER)
+    }
+    figures: dict[str, Callable[[], Figure]] = {
+        "printed": lambda: plots.printed_panels(twelve),
+        "effects": lambda: plots.plot_differences(compared).figure,
+        "random_and_unseen": lambda: plots_generalisation.plot_schemes(schemes).figure,
+        "loss_floor": lambda: plots_generalisation.plot_floor(
+            generalisation.printed_points(), generalisation.our_points(paper_runs)
+        ),
+        **{
+            f"curves_{model}": partial(
+                plots.curve_grid, history, names, printed=results.captions(names)
+            )
+            for model, names in by_model.items()
+        },
+    }
+    written += [_write_figure(name, draw) for name, draw in figures.items()]
+    facts = _facts(faces, config, runs["scaling"], people)
+    block = "\n".join(
+        [facts, "", _readme_table(twelve, symmetric, schemes), "", _verdict_lines(words)]
+    )
+    report = f"# Results\n\n{_REPORT}\n\n{block}\n"
+    written.append(_write_text(reports_dir() / "README.md", report))
+    written.append(_write_text(repo_root() / "README.md", _between_marks(block)))
+    return written
+
+
+_REPORT = """Written by `sglib publish` from the run store; nothing here is edited by hand.
+
+`tables/` holds the numbers: every single run (`runs.csv`), the captions beside them
+(`printed_and_reproduced.csv`), paired differences (`effects.csv`), accuracy on random folds and on
+people not seen (`random_and_unseen.csv`), the claims and verdicts. `figures/` holds the same as
+pictures, without a photograph. `html/` is built by `make reports` and not committed."""
+
+
+def _facts(faces: FaceData, config: Config, runs: pd.DataFrame, people: pd.DataFrame) -> str:
+    both = pd.concat([runs, people])
+    engines, machines = (", ".join(sorted(set(both[column]))) for column in ("engine", "machine"))
+    return (
+        f"Data set `{faces.name}` (training set sha256 {faces.train.digest[:16]}), profile "
+        f"`{config.profile}`, {config.n_seeds} seeds; {len(both):,} runs, "
+        f"{both['seconds'].sum() / 3600:.2f} core hours, engine {engines} on {machines}; "
+        f"code at commit {git_commit().rstrip('+') or 'unknown'}."
+    )
+
+
+def _readme_table(twelve: pd.DataFrame, symmetric: pd.DataFrame, schemes: pd.DataFrame) -> str:
+    """Return the twelve rows in Markdown: printed, both scalings, people not seen."""
+    one = twelve[twelve["measure"] == "val_acc"].set_index("name")
+    two = symmetric[symmetric["measure"] == "val_acc"].set_index("name")
+    lines = [
+        "| experiment | fig. | printed val. acc. | reproduced, pixels [0, 1] | pixels [−1, 1] "
+        "| people not seen [95 %] |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in one.index:
+        caption, ours, other, unseen = (
+            printed(name),
+            one.loc[name],
+            two.loc[name],
+            schemes.loc[name],
+        )
+        mark = "" if ours["inside"] else " (outside)"
+        lines.append(
+            f"| `{name}` | {caption.figure} | {caption.val_acc:.3f}{mark} "
+            f"| {ours['mean']:.3f} ± {ours['std']:.3f} | {other['mean']:.3f} ± {other['std']:.3f} "
+            f"| {unseen['unseen']:.3f} [{unseen['low']:.3f}, {unseen['high']:.3f}] |"
+        )
+    n, n_people = one["n"].iloc[0], schemes["n_people"].iloc[0]
+    lines += [
+        "",
+        f"Mean ± standard deviation over n = {n} runs (5 folds × seeds) of the validation "
+        "accuracy, mean of the last ten epochs. People not seen: "
+        f"n = {n_people} people held out one at a time, seeds averaged within a person, Wilson "
+        "interval over people. (outside): the printed number lies outside the range of the "
+        "single runs.",
+    ]
+    return "\n".join(lines)
+
+
+def _verdict_lines(words: pd.DataFrame) -> str:
+    rows = [
+        f"| {number} | {row['conclusion']} | {row['random split']} | {row['unseen people']} |"
+        for number, row in words.iterrows()
+    ]
+    head = ["| | the paper's conclusion | random split | unseen people |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def _between_marks(block: str) -> str:
+    path = repo_root() / "README.md"
+    text = path.read_text(encoding="utf-8")
+    start, end = (text.find(mark) for mark in MARKS)
+    if not 0 <= start < end:
+        raise SglibError(f"{path}: the lines {MARKS[0]!r} and {MARKS[1]!r} are missing")
+    return f"{text[: start + len(MARKS[0])]}\n{block}\n{text[end:]}"
+
+
+def _write_table(name: str, table: pd.DataFrame, *, index: bool = False) -> Path:
+    path = reports_dir() / "tables" / f"{name}.csv"
+    if isinstance(table.columns, pd.MultiIndex):
+        table = table.set_axis(["_".join(column) for column in table.columns], axis=1)
+    return _write_text(path, table.to_csv(index=index, float_format="%.6g", lineterminator="\n"))
+
+
+def _write_figure(name: str, draw: Callable[[], Figure]) -> Path:
+    import matplotlib.pyplot as plt
+
+    path = reports_dir() / "figures" / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure = draw()
+    # without the software's version in the file, equal runs give equal bytes
+    figure.savefig(path, dpi=100, bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+    return path
+
+
+def _write_text(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+    return path
