@@ -1,7 +1,6 @@
 """`Classifier`: a trained model that says of pictures whether the person wears sunglasses."""
 
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,24 +11,32 @@ from torch import Tensor, nn
 from sglib import weight_files
 from sglib.errors import SglibError
 from sglib.faceset import CLASSES, HEIGHT, WIDTH
+from sglib.fused import fuse
+from sglib.inputs import as_pictures
 from sglib.models import MODELS, build_model
 from sglib.weight_files import Member, ModelFile
+from sglib.writers import COLUMNS
 
-BATCH = 256  # images at once: larger ones leave the processor's cache
+BATCH = 256  # images at once: what more of them compute leaves the processor's cache
 
 
 class Scorer(nn.Module):
     """All that happens between a uint8 picture and its probability, as one module.
 
-    Prediction, export and every other use share it, so that they cannot differ.
+    Prediction, export and explanation share it, so that they cannot differ.
+
+    Args:
+        file: the model.
+        fused: rearrange the networks for speed (`fused.py`).
     """
 
-    def __init__(self, file: ModelFile) -> None:
+    def __init__(self, file: ModelFile, *, fused: bool = False) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(
+        networks = [
             _network(member, state, where=file.name)
             for member, state in zip(file.members, file.states, strict=True)
-        )
+        ]
+        self.networks = nn.ModuleList(map(fuse, networks) if fused else networks)
         self.scalings = [member.scaling for member in file.members]
         self.mirror, self.temperature, self.bias = file.mirror, file.temperature, file.bias
         self.eval()
@@ -43,16 +50,15 @@ class Scorer(nn.Module):
         return torch.sigmoid(self.margins(images) / self.temperature + self.bias)
 
     def margins(self, images: Tensor) -> Tensor:
-        """Return the output for sunglasses minus that for open, float32 (N,)."""
+        """Return the mean output for sunglasses minus that for open, float32 (N,)."""
         x = images.unsqueeze(1).float()  # (N, 1, 30, 32)
-        total = torch.zeros(())
+        margins = []
         for network, scaling in zip(self.networks, self.scalings, strict=True):
             scaled = x / 255.0 if scaling == "unit" else x / 127.5 - 1.0
-            views = [scaled, scaled.flip(3)] if self.mirror else [scaled]
-            for view in views:
+            for view in (scaled, scaled.flip(3)) if self.mirror else (scaled,):
                 outputs = network(view)  # (N, 2)
-                total = total + (outputs[:, 1] - outputs[:, 0])
-        return total / (len(self.networks) * (2 if self.mirror else 1))
+                margins.append(outputs[:, 1] - outputs[:, 0])
+        return sum(margins[1:], margins[0]) / len(margins)
 
 
 def _network(member: Member, state: dict[str, np.ndarray], *, where: str) -> nn.Module:
@@ -64,7 +70,7 @@ def _network(member: Member, state: dict[str, np.ndarray], *, where: str) -> nn.
 
         network = build_network(member.network)
     try:
-        # a copy: the arrays of a file are read-only
+        # copies: the arrays of a file are read-only
         network.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
     except (RuntimeError, TypeError) as error:
         message = " ".join(str(error).split())
@@ -79,29 +85,34 @@ class Classifier:
         file: a model, as `weight_files.load` reads it.
         device: a PyTorch device, such as "cpu" or "cuda".
 
+    Attributes:
+        classes_: the two labels, in the order of `predict_proba`'s columns.
+        threshold: a probability above it is called sunglasses.
+
     Raises:
         SglibError: the weights do not fit the network, or there is no such device.
     """
 
     def __init__(self, file: ModelFile, *, device: str = "cpu") -> None:
-        self.file = file
-        self.name = file.name
-        self.threshold = file.threshold
+        self.file, self.name, self.threshold = file, file.name, file.threshold
         self.classes_ = np.array(CLASSES)
-        self.scorer = Scorer(file)
         try:
             self.device = torch.device(device)
-            self.scorer.to(self.device, memory_format=torch.channels_last)
+            torch.empty(0, device=self.device)
         except (RuntimeError, AssertionError) as error:
             message = " ".join(str(error).split())[:200]
             raise SglibError(f"device {device!r}: cannot be used ({message})") from error
+        self.scorer = Scorer(file, fused=self.device.type == "cpu").to(self.device)
 
     def __repr__(self) -> str:
-        return f"Classifier({self.name!r}, networks={len(self.file.members)})"
+        return f"Classifier({self.name!r}, n_networks={len(self.file.members)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.file, str(self.device))
 
     @torch.inference_mode()
     def probabilities(self, images: np.ndarray | Tensor) -> np.ndarray:
-        """Return the probability of sunglasses, float64 (N,), of images that have the right shape.
+        """Return the probability of sunglasses, float64 (N,), of images of the right size.
 
         Args:
             images: uint8 (N, 30, 32).
@@ -121,55 +132,101 @@ class Classifier:
             probs[start : start + BATCH] = self.scorer(batch).cpu().numpy()
         return probs
 
-    def predict_proba(self, pictures: Any) -> np.ndarray:
-        """Return float64 (N, 2): the probabilities of open and of sunglasses (`classes_`).
-
-        Args:
-            pictures: see `predict`.
-
-        Raises:
-            SglibError: a picture cannot be read, or the input is none of these.
-        """
-        probs = self.probabilities(_as_images(pictures))
-        return np.stack([1 - probs, probs], axis=1)
-
     def labels(self, probs: np.ndarray, *, threshold: float | None = None) -> np.ndarray:
-        """Return str (N,), `sunglasses` where the probability exceeds the threshold."""
+        """Return str (N,): `sunglasses` where the probability exceeds the threshold."""
         limit = self.threshold if threshold is None else threshold
         return self.classes_[(np.asarray(probs) > limit).astype(np.int64)]
 
-    def predict(self, pictures: Any, *, threshold: float | None = None) -> pd.DataFrame:
-        """Return a row per picture: file, label, probability (of sunglasses), status."""
-        images = _as_images(pictures)
+    def predict(
+        self,
+        pictures: Any,
+        *,
+        threshold: float | None = None,
+        crop: str = "none",
+        jobs: int | None = None,
+    ) -> pd.DataFrame:
+        """Say of pictures what they show.
+
+        Args:
+            pictures: a path or a list of paths (files, folders, patterns); or arrays, tensors or
+                Pillow images as in `inputs.py`, of any size.
+            threshold: in [0, 1]; default: the model's own.
+            crop: for files: `none`, or `auto` to find the face (extra `[faces]`).
+            jobs: for files: processes; default: as many as help.
+
+        Returns:
+            A row per picture: `file` (for arrays its number), `label`, `probability` of
+            sunglasses, `status`: starts with `ok`, else the reason why there is no prediction.
+
+        Raises:
+            SglibError: arrays that are no pictures. A bad file is a row, not an error.
+        """
+        if _are_paths(pictures):
+            return self._predict_files(pictures, threshold=threshold, crop=crop, jobs=jobs)
+        images, statuses = as_pictures(pictures)
         probs = self.probabilities(images)
+        names = [str(i) for i in range(len(images))]
+        labels = self.labels(probs, threshold=threshold)
+        return pd.DataFrame(dict(zip(COLUMNS, (names, labels, probs, statuses), strict=True)))
+
+    def predict_proba(self, pictures: Any, *, crop: str = "none") -> np.ndarray:
+        """Return the probabilities of open and of sunglasses, float64 (N, 2).
+
+        Args:
+            pictures: as in `predict`.
+            crop: as in `predict`.
+
+        Raises:
+            SglibError: a picture cannot be read; the message names it.
+        """
+        if _are_paths(pictures):
+            frame = self._predict_files(pictures, threshold=None, crop=crop, jobs=None)
+            for row in frame[frame["probability"].isna()].itertuples():
+                raise SglibError(f"{row.file}: {row.status}")
+            probs = frame["probability"].to_numpy()
+        else:
+            probs = self.probabilities(as_pictures(pictures)[0])
+        return np.stack([1 - probs, probs], axis=1)
+
+    def _predict_files(
+        self, paths: Any, *, threshold: float | None, crop: str, jobs: int | None
+    ) -> pd.DataFrame:
+        from sglib.discover import Discovery
+        from sglib.predict import Options, predict_files
+
+        files = Discovery([paths] if isinstance(paths, str | os.PathLike) else paths)
+        options = Options(crop=crop, threshold=threshold)
+        parts = list(predict_files(files, self, options, jobs=jobs))
         return pd.DataFrame(
             {
-                "file": [f"#{i}" for i in range(len(images))],
-                "label": self.labels(probs, threshold=threshold),
-                "probability": probs,
-                "status": "ok",
+                "file": pd.Series([file for rows in parts for file in rows.files], dtype=object),
+                "label": pd.Series(
+                    [x or None for rows in parts for x in rows.labels], dtype=object
+                ),
+                "probability": np.concatenate([np.empty(0), *(rows.probs for rows in parts)]),
+                "status": [status for rows in parts for status in rows.statuses],
             }
         )
 
 
-def _as_images(pictures: Any) -> np.ndarray:
-    return np.asarray(pictures)
+def _rebuild(file: ModelFile, device: str) -> Classifier:
+    return Classifier(file, device=device)
+
+
+def _are_paths(given: Any) -> bool:
+    if isinstance(given, list | tuple):
+        return len(given) > 0 and all(isinstance(one, str | os.PathLike) for one in given)
+    return isinstance(given, str | os.PathLike)
 
 
 def load(name_or_path: str | os.PathLike = "base", *, device: str = "cpu") -> Classifier:
     """Return a classifier: a shipped one by name, or one from a model file.
 
+    Args:
+        name_or_path: such as "base" or "models/mine.safetensors".
+        device: a PyTorch device.
+
     Raises:
         SglibError: there is no such model, or its file is damaged.
     """
     return Classifier(weight_files.load(name_or_path), device=device)
-
-
-def from_weights(
-    network: str, weights: dict[str, np.ndarray], **settings: Any
-) -> ModelFile:
-    """x"""
-    raise NotImplementedError
-
-
-_ = Sequence

@@ -66,13 +66,12 @@ def fc1_row_gradient(unit, d_hidden, flat, d_row):
 
 
 @stage
-def maxpool2_relu_backward(d_flat, flat, patch2, n_pooled2, d_wins, wins, n_wins):
-    """List the gradients of conv2's winners, one channel after the other.
+def maxpool2_relu_backward(flat, n_pooled2, wins, n_wins):
+    """List where the relu let conv2's winners through, one channel after the other.
 
-    flat, d_flat, patch2 n_pooled2²×16 → for each of 16 channels the number of its winners that the
-    relu let through, n_wins (16,), and from place channel·n_pooled2² on their gradients d_wins and
-    patches wins. First every other column, so that successive patches do not overlap: adding
-    to what has only just been stored is slow.
+    flat n_pooled2²×16 → for each of 16 channels the number of these places, n_wins (16,), and from
+    channel·n_pooled2² on the places, wins: indices into flat. First every other column, so that
+    successive patches do not overlap: adding to what was stored just before is slow.
     """
     for channel in range(16):
         start = channel * n_pooled2 * n_pooled2
@@ -81,15 +80,15 @@ def maxpool2_relu_backward(d_flat, flat, patch2, n_pooled2, d_wins, wins, n_wins
             for row in range(n_pooled2):
                 for column in range(parity, n_pooled2, 2):
                     i = (row * n_pooled2 + column) * 16 + channel
-                    d_wins[n], wins[n] = d_flat[i], patch2[i]
+                    wins[n] = i
                     n += flat[i] > 0  # no branch: it would often be mispredicted
         n_wins[channel] = n - start
 
 
 @stage
-def conv2_backward_weight(x, n_in, d_wins, wins, n_wins, d_weight, d_bias):
+def conv2_backward_weight(x, n_in, d_flat, patch2, wins, n_wins, d_weight, d_bias):
     """x n_in²×8; adds to d_weight (16, 9, 8) and d_bias (16,)."""
-    n_places, below = len(wins) // 16, n_in * 8
+    n_places, below = len(d_flat) // 16, n_in * 8
     for channel in range(16):
         j = channel * 72
         w00, w01, w02 = load8(d_weight, j), load8(d_weight, j + 8), load8(d_weight, j + 16)
@@ -97,7 +96,7 @@ def conv2_backward_weight(x, n_in, d_wins, wins, n_wins, d_weight, d_bias):
         w20, w21, w22 = load8(d_weight, j + 48), load8(d_weight, j + 56), load8(d_weight, j + 64)
         start = channel * n_places
         for n in range(start, start + n_wins[channel]):
-            d, i = d_wins[n], np.intp(wins[n])
+            d, i = d_flat[wins[n]], np.intp(patch2[wins[n]])
             d_bias[channel] += d
             w00 = scaled_add(w00, load8(x, i), d)
             w01 = scaled_add(w01, load8(x, i + 8), d)
@@ -116,9 +115,9 @@ def conv2_backward_weight(x, n_in, d_wins, wins, n_wins, d_weight, d_bias):
 
 
 @stage
-def conv2_backward_input(weight, n_in, d_wins, wins, n_wins, d_x):
+def conv2_backward_input(weight, n_in, d_flat, patch2, wins, n_wins, d_x):
     """weight (16, 9, 8) → d_x n_in²×8."""
-    n_places, below = len(wins) // 16, n_in * 8
+    n_places, below = len(d_flat) // 16, n_in * 8
     d_x[:] = 0
     for channel in range(16):
         j = channel * 72
@@ -127,7 +126,7 @@ def conv2_backward_input(weight, n_in, d_wins, wins, n_wins, d_x):
         w20, w21, w22 = load8(weight, j + 48), load8(weight, j + 56), load8(weight, j + 64)
         start = channel * n_places
         for n in range(start, start + n_wins[channel]):
-            d, i = d_wins[n], np.intp(wins[n])
+            d, i = d_flat[wins[n]], np.intp(patch2[wins[n]])
             store(d_x, i, scaled_add(load8(d_x, i), w00, d))
             store(d_x, i + 8, scaled_add(load8(d_x, i + 8), w01, d))
             store(d_x, i + 16, scaled_add(load8(d_x, i + 16), w02, d))
@@ -154,14 +153,15 @@ def maxpool1_relu_backward(pooled1, d_pooled1, d_bias):
 
 
 @stage
-def conv1_backward(image, n_conv1, d_pooled1, patch1, taps, d_weight):
+def conv1_backward(image, n_conv1, alive, d_pooled1, patch1, taps, d_weight):
     """Add to d_weight (9, 8), from the winners of the pooling; taps (12,).
 
     A patch row is read as four numbers, of which the last does not count.
     """
     width = n_conv1 + 2
     zero, one = taps.dtype.type(0), taps.dtype.type(1)
-    for channel in range(8):
+    for i in range(alive[8]):
+        channel = np.intp(alive[i])
         taps[:] = zero
         a0 = a1 = a2 = b0 = b1 = b2 = load4(taps, 0)
         # Two sums in turn, since each addition waits for the one before.

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numba import njit
 
-from sglib.compiled_lanes import greater, load8, multiply_add, splat8, store, where
+from sglib.compiled_lanes import greater, lane, load8, multiply_add, splat8, store, where
 
 # Sums may be reordered and fused; infinities and NaN stay what they are.
 stage = njit(
@@ -45,11 +45,12 @@ def conv1(image, weight, bias, n_conv1, out):
 
 
 @inlined_stage
-def maxpool_relu(x, n_channels, width, pool, n_out, below_channels, pooled, patch):
-    """x width²×n_channels → pooled n_out²×n_channels, after the relu; patch: see the module.
+def _maxpool_relu(x, n_channels, width, pool, n_out, below_channels, pooled, patch):
+    """x width²×n_channels → pooled n_out²×n_channels, after the relu.
 
-    The first of equal maxima wins, as in PyTorch. `patch` is int32, an offset into the layer
-    below the convolution, which is 2 wider than x and has `below_channels` channels.
+    The first of equal maxima wins, as in PyTorch. `patch` int32 receives where the winner's 3×3
+    patch starts in the layer below the convolution, which is 2 wider than x and has
+    `below_channels` channels.
     """
     zero = splat8(x.dtype.type(0))
     for row in range(n_out):
@@ -72,7 +73,42 @@ def maxpool_relu(x, n_channels, width, pool, n_out, below_channels, pooled, patc
 
 
 @stage
-def conv2(x, weight, bias, n_in, out):
+def maxpool1_relu(conv1, n_conv1, pool1, n_pooled1, pooled1, patch1):
+    """conv1 n_conv1²×8 → pooled1, patch1 n_pooled1²×8."""
+    if pool1 == 2:  # as a constant, so that the compiler unrolls the loops over a window
+        _maxpool_relu(conv1, 8, n_conv1, 2, n_pooled1, 1, pooled1, patch1)
+    else:
+        _maxpool_relu(conv1, 8, n_conv1, 3, n_pooled1, 1, pooled1, patch1)
+
+
+@stage
+def maxpool2_relu(conv2, n_conv2, n_pooled2, flat, patch2):
+    """conv2 n_conv2²×16 → flat, patch2 n_pooled2²×16."""
+    _maxpool_relu(conv2, 16, n_conv2, 2, n_pooled2, 8, flat, patch2)
+
+
+@stage
+def list_alive(pooled1, alive):
+    """List the channels of pooled1 that are not zero everywhere in alive int32 (9,); [8]: number.
+
+    After an epoch a quarter to a half of conv1's channels are zero for most images. What they
+    would add to conv2 and receive from it is zero: both pass them over.
+    """
+    most = load8(pooled1, 0)
+    for i in range(8, len(pooled1), 8):
+        value = load8(pooled1, i)
+        most = where(greater(value, most), value, most)
+    n = 0
+    for channel in range(8):
+        alive[channel] = 0
+    for channel in range(8):
+        alive[n] = channel
+        n += lane(most, channel) != 0
+    alive[8] = n
+
+
+@stage
+def conv2(x, weight, bias, alive, n_in, out):
     """x n_in²×8, weight (9, 8, 16), bias (16,) → out (n_in-2)²×16.
 
     A block of 2×2 pixels at a time: their sums (a b / c d, 16 channels in two halves each) stay in
@@ -84,16 +120,18 @@ def conv2(x, weight, bias, n_in, out):
         for column in range(0, n_out, 2):
             a0, a1, b0, b1 = bias0, bias1, bias0, bias1
             c0, c1, d0, d1 = bias0, bias1, bias0, bias1
-            for tap_row in range(3):
-                for k in range(24):  # 3 taps of 8 channels, which lie together
-                    w0 = load8(weight, (tap_row * 24 + k) * 16)
-                    w1 = load8(weight, (tap_row * 24 + k) * 16 + 8)
-                    i = ((row + tap_row) * n_in + column) * 8 + k
-                    a0, a1 = multiply_add(a0, w0, x, i), multiply_add(a1, w1, x, i)
-                    b0, b1 = multiply_add(b0, w0, x, i + 8), multiply_add(b1, w1, x, i + 8)
-                    i += below
-                    c0, c1 = multiply_add(c0, w0, x, i), multiply_add(c1, w1, x, i)
-                    d0, d1 = multiply_add(d0, w0, x, i + 8), multiply_add(d1, w1, x, i + 8)
+            for n in range(alive[8]):
+                channel = np.intp(alive[n])
+                for tap_row in range(3):
+                    for tap_column in range(3):
+                        k = ((tap_row * 3 + tap_column) * 8 + channel) * 16
+                        w0, w1 = load8(weight, k), load8(weight, k + 8)
+                        i = ((row + tap_row) * n_in + column + tap_column) * 8 + channel
+                        a0, a1 = multiply_add(a0, w0, x, i), multiply_add(a1, w1, x, i)
+                        b0, b1 = multiply_add(b0, w0, x, i + 8), multiply_add(b1, w1, x, i + 8)
+                        i += below
+                        c0, c1 = multiply_add(c0, w0, x, i), multiply_add(c1, w1, x, i)
+                        d0, d1 = multiply_add(d0, w0, x, i + 8), multiply_add(d1, w1, x, i + 8)
             i = (row * n_out + column) * 16
             store(out, i, a0), store(out, i + 8, a1), store(out, i + 16, b0), store(out, i + 24, b1)
             i += n_out * 16

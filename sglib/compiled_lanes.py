@@ -84,6 +84,16 @@ def splat8(typingctx, value):  # noqa: ANN001, ANN201
 
 
 @intrinsic
+def lane(typingctx, value, index):  # noqa: ANN001, ANN201
+    """Return one of the lanes."""
+
+    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+        return builder.extract_element(*args)
+
+    return value.dtype(value, types.intp), codegen
+
+
+@intrinsic
 def multiply_add(typingctx, total, lanes, array, index):  # noqa: ANN001, ANN201
     """Return total + lanes * array[index] in every lane; the index is not checked."""
 

@@ -52,7 +52,8 @@ class Layers(NamedTuple):
     conv2_by_tap: np.ndarray  # (9, 8, 16): conv2's weights, as its forward stage wants them
     conv1: np.ndarray  # n_conv1²×8
     pooled1: np.ndarray  # n_pooled1²×8, after the relu
-    patch1: np.ndarray  # int32, see `maxpool_relu`
+    patch1: np.ndarray  # int32, see `_maxpool_relu`
+    alive: np.ndarray  # int32 (9,), see `list_alive`
     conv2: np.ndarray  # n_conv2²×16
     flat: np.ndarray  # (B, n_flat), 2-d; n_pooled2²×16, after the relu
     patch2: np.ndarray  # int32
@@ -61,12 +62,12 @@ class Layers(NamedTuple):
     d_outputs: np.ndarray  # d_x is the gradient of the loss by x
     d_hidden: np.ndarray  # (B, n_hidden), 2-d
     d_flat: np.ndarray
-    d_wins: np.ndarray  # see `maxpool2_relu_backward`
-    wins: np.ndarray
+    wins: np.ndarray  # int32, see `maxpool2_relu_backward`
     n_wins: np.ndarray
     d_pooled1: np.ndarray
     d_row: np.ndarray  # (n_flat,)
     d_taps: np.ndarray  # (12,)
+    idle: np.ndarray  # int64 (n_hidden,): for how many steps fc1's unit had no gradient
 
 
 def zeros(shape: int | tuple[int, ...], dtype: type) -> np.ndarray:
@@ -95,6 +96,7 @@ def make_layers(sizes: Sizes, batch_size: int, dtype: type) -> Layers:
         conv1=zeros(sizes.n_conv1**2 * 8, dtype),
         pooled1=zeros(n_pooled1, dtype),
         patch1=zeros(n_pooled1, np.int32),
+        alive=zeros(9, np.int32),
         conv2=zeros(sizes.n_conv2**2 * 16, dtype),
         flat=zeros((batch_size, n_flat), dtype),
         patch2=zeros(n_flat, np.int32),
@@ -103,12 +105,12 @@ def make_layers(sizes: Sizes, batch_size: int, dtype: type) -> Layers:
         d_outputs=zeros(2, dtype),
         d_hidden=zeros((batch_size, sizes.n_hidden), dtype),
         d_flat=zeros(n_flat, dtype),
-        d_wins=zeros(n_flat + 1, dtype),
         wins=zeros(n_flat + 1, np.int32),
         n_wins=zeros(16, np.int32),
         d_pooled1=zeros(n_pooled1, dtype),
         d_row=zeros(n_flat, dtype),
         d_taps=zeros(12, dtype),
+        idle=zeros(sizes.n_hidden, np.int64),
     )
 
 

@@ -27,9 +27,16 @@ from sglib.compiled_forward import (
     fc1_relu_dropout,
     fc2,
     head,
-    maxpool_relu,
+    list_alive,
+    maxpool1_relu,
+    maxpool2_relu,
 )
 from sglib.compiled_lanes import flush_denormals, restore_denormals
+
+
+# After so many steps without a gradient Adam's first moment is 0.9³⁰⁰ = 2e-14 of what it was, and
+# no longer moves a weight. The moments' further decay waits for the unit's next gradient.
+N_IDLE = 300
 
 
 @njit(error_model="numpy", no_cpython_wrapper=True)
@@ -37,12 +44,13 @@ def forward(image, weights, layers, sizes, is_sigmoid, flat, kept, scale):
     """Fill the layers from one image, up to the two outputs."""
     n_conv1, pool1, n_pooled1, n_conv2, n_pooled2, _ = sizes
     conv1(image, weights.conv1, weights.conv1_bias, n_conv1, layers.conv1)
-    if pool1 == 2:  # as constants, that the compiler unrolls the loops over a window
-        maxpool_relu(layers.conv1, 8, n_conv1, 2, n_pooled1, 1, layers.pooled1, layers.patch1)
-    else:
-        maxpool_relu(layers.conv1, 8, n_conv1, 3, n_pooled1, 1, layers.pooled1, layers.patch1)
-    conv2(layers.pooled1, layers.conv2_by_tap, weights.conv2_bias, n_pooled1, layers.conv2)
-    maxpool_relu(layers.conv2, 16, n_conv2, 2, n_pooled2, 8, flat, layers.patch2)
+    maxpool1_relu(layers.conv1, n_conv1, pool1, n_pooled1, layers.pooled1, layers.patch1)
+    list_alive(layers.pooled1, layers.alive)
+    conv2(
+        layers.pooled1, layers.conv2_by_tap, weights.conv2_bias, layers.alive, n_pooled1,
+        layers.conv2,
+    )  # fmt: skip
+    maxpool2_relu(layers.conv2, n_conv2, n_pooled2, flat, layers.patch2)
     fc1_relu_dropout(flat, weights.fc1, weights.fc1_bias, kept, scale, layers.hidden)
     fc2(layers.hidden, weights.fc2, weights.fc2_bias, layers.outputs)
     head(layers.outputs, is_sigmoid)
@@ -52,17 +60,22 @@ def forward(image, weights, layers, sizes, is_sigmoid, flat, kept, scale):
 def backward(image, weights, layers, sizes, is_sigmoid, flat, d_hidden, scale, grads):
     """Add one image's gradients to `grads`, from its d_outputs; fc1's weights wait for `update`."""
     n_conv1, _, n_pooled1, _, n_pooled2, _ = sizes
-    d_outputs, d_wins, wins, n_wins = layers.d_outputs, layers.d_wins, layers.wins, layers.n_wins
+    d_outputs, d_flat, patch2 = layers.d_outputs, layers.d_flat, layers.patch2
+    wins, n_wins = layers.wins, layers.n_wins
     head_backward(layers.outputs, is_sigmoid, d_outputs)
     fc2_backward(layers.hidden, weights.fc2, scale, d_outputs, grads.fc2, grads.fc2_bias, d_hidden)
-    fc1_backward(weights.fc1, d_hidden, grads.fc1_bias, layers.d_flat)
-    maxpool2_relu_backward(layers.d_flat, flat, layers.patch2, n_pooled2, d_wins, wins, n_wins)
+    fc1_backward(weights.fc1, d_hidden, grads.fc1_bias, d_flat)
+    maxpool2_relu_backward(flat, n_pooled2, wins, n_wins)
     conv2_backward_weight(
-        layers.pooled1, n_pooled1, d_wins, wins, n_wins, grads.conv2, grads.conv2_bias
+        layers.pooled1, n_pooled1, d_flat, patch2, wins, n_wins, grads.conv2, grads.conv2_bias
     )
-    conv2_backward_input(weights.conv2, n_pooled1, d_wins, wins, n_wins, layers.d_pooled1)
+    conv2_backward_input(
+        weights.conv2, n_pooled1, d_flat, patch2, wins, n_wins, layers.d_pooled1
+    )
     maxpool1_relu_backward(layers.pooled1, layers.d_pooled1, grads.conv1_bias)
-    conv1_backward(image, n_conv1, layers.d_pooled1, layers.patch1, layers.d_taps, grads.conv1)
+    conv1_backward(
+        image, n_conv1, layers.alive, layers.d_pooled1, layers.patch1, layers.d_taps, grads.conv1
+    )
 
 
 @njit(error_model="numpy", no_cpython_wrapper=True)
@@ -74,6 +87,19 @@ def update(weights, m, v, grads, layers, step, n_batch, l2, lr):
     adam(weights.rest, m.rest, v.rest, grads.rest, number(1), l2, lr_step, eps_step)
     for unit in range(len(weights.fc1)):
         row, m_row, v_row = weights.fc1[unit], m.fc1[unit], v.fc1[unit]
+        has_gradient = l2 != 0
+        for b in range(n_batch):
+            has_gradient |= layers.d_hidden[b, unit] != 0
+        n_missed = layers.idle[unit] - N_IDLE
+        if not has_gradient:
+            layers.idle[unit] += 1
+            if n_missed >= 0:
+                continue
+        else:
+            layers.idle[unit] = 0
+            if n_missed > 0:
+                m_row[:] *= number(0.9**n_missed)
+                v_row[:] *= number(0.999**n_missed)
         if n_batch == 1:  # the row's gradient is one number times the input: never stored
             d = layers.d_hidden[0, unit]
             adam(row, m_row, v_row, layers.flat[0], d, l2, lr_step, eps_step)

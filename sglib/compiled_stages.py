@@ -34,7 +34,7 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
     kept, scale = np.ones(sizes.n_hidden, dtype=np.uint8), number(1)
     flat, d_hidden = layers.flat[0], layers.d_hidden[0]
     n_conv1, pool1, n_pooled1, n_conv2, n_pooled2, _ = sizes
-    winners = (layers.d_wins, layers.wins, layers.n_wins)
+    winners = (layers.d_flat, layers.patch2, layers.wins, layers.n_wins)
     whole = (image, w, layers, sizes, is_sigmoid, flat)
     # An untrained error keeps all gradients alive and normal.
     layers.d_outputs[:] = (0.01, -0.01)
@@ -42,15 +42,16 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
     calls = {
         "conv1": (forward.conv1, image, w.conv1, w.conv1_bias, n_conv1, layers.conv1),
         "maxpool1, relu": (
-            forward.maxpool_relu, layers.conv1, 8, n_conv1, pool1, n_pooled1, 1, layers.pooled1,
+            forward.maxpool1_relu, layers.conv1, n_conv1, pool1, n_pooled1, layers.pooled1,
             layers.patch1,
         ),
+        "list alive": (forward.list_alive, layers.pooled1, layers.alive),
         "conv2": (
-            forward.conv2, layers.pooled1, layers.conv2_by_tap, w.conv2_bias, n_pooled1,
-            layers.conv2,
+            forward.conv2, layers.pooled1, layers.conv2_by_tap, w.conv2_bias, layers.alive,
+            n_pooled1, layers.conv2,
         ),
         "maxpool2, relu": (
-            forward.maxpool_relu, layers.conv2, 16, n_conv2, 2, n_pooled2, 8, flat, layers.patch2,
+            forward.maxpool2_relu, layers.conv2, n_conv2, n_pooled2, flat, layers.patch2,
         ),
         "fc1, relu, dropout": (
             forward.fc1_relu_dropout, flat, w.fc1, w.fc1_bias, kept, scale, layers.hidden,
@@ -62,10 +63,7 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
             g.fc2_bias, d_hidden,
         ),
         "fc1 backward": (backward.fc1_backward, w.fc1, d_hidden, g.fc1_bias, layers.d_flat),
-        "maxpool2, relu backward": (
-            backward.maxpool2_relu_backward, layers.d_flat, flat, layers.patch2,
-            n_pooled2, *winners,
-        ),
+        "maxpool2, relu backward": (backward.maxpool2_relu_backward, flat, n_pooled2, *winners[2:]),
         "conv2 backward, weight": (
             backward.conv2_backward_weight, layers.pooled1, n_pooled1, *winners, g.conv2,
             g.conv2_bias,
@@ -77,7 +75,7 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
             backward.maxpool1_relu_backward, layers.pooled1, layers.d_pooled1, g.conv1_bias,
         ),
         "conv1 backward": (
-            backward.conv1_backward, image, n_conv1, layers.d_pooled1, layers.patch1,
+            backward.conv1_backward, image, n_conv1, layers.alive, layers.d_pooled1, layers.patch1,
             layers.d_taps, g.conv1,
         ),
         "Adam": (

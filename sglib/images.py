@@ -115,7 +115,7 @@ def _decode(data: bytes, min_side: int) -> tuple[np.ndarray, tuple[int, int]]:
             raise PictureError("a picture without pixels")
         image.draft("L", (min(width, min_side), min(height, min_side)))
         image.load()
-        gray = _gray(image)
+        gray = to_gray(image)
         turn = _TURNS.get(image.getexif().get(_ORIENTATION))
     if turn:
         transpose, flip_rows, flip_columns = turn
@@ -130,7 +130,12 @@ def _formats() -> list[str]:
     return [name for name in Image.ID if name not in _REFUSED_FORMATS]
 
 
-def _gray(image: Image.Image) -> np.ndarray:
+def to_gray(image: Image.Image) -> np.ndarray:
+    """Return the grey values of a picture of any mode, uint8 (H, W), as the module's rule 3 says.
+
+    Raises:
+        PictureError: the values cannot be brought to 8 bits without guessing their range.
+    """
     mode = image.mode
     if mode.startswith("I"):  # I;16 and its byte orders, or 16 bits in 32
         values = np.asarray(image)
@@ -194,6 +199,13 @@ def _area_average(values: np.ndarray, n_out: int, axis: int) -> np.ndarray:
     return (sums - before + after) / (n_in / n_out)
 
 
-def describe_size(size: tuple[int, int]) -> str:
-    """Return a size for people and tables, width first."""
-    return f"{size[0]}x{size[1]}"
+def status_of(size: tuple[int, int], detail: str = "") -> str:
+    """Return the status of a picture that was read: `ok`, and in brackets what was done to it.
+
+    Args:
+        size: (width, height) of the upright picture in the file.
+        detail: what else there is to say.
+    """
+    resized = "" if size == (WIDTH, HEIGHT) else f"resized from {size[0]}x{size[1]}"
+    details = ", ".join(filter(None, (detail, resized)))
+    return f"ok ({details})" if details else "ok"

@@ -7,7 +7,6 @@ thread; only a few chunks are under way at a time, and rows come out in the orde
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,17 +17,11 @@ from sglib.errors import SglibError
 from sglib.faceset import HEIGHT, WIDTH
 from sglib.jpegs import JpegJoiner
 from sglib.profiles import n_usable_cpus
+from sglib.workers import Chunk
 from sglib.writers import Rows
 
 CHUNK = 256
 CROPS = ("none", "auto")
-
-
-class Chunk(NamedTuple):
-    """Some files in a row; `start` is the number of the first one, from 0."""
-
-    start: int
-    files: list[Found]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,9 +175,12 @@ def predict_files(
     if len(first) < workers.N_CHUNKS_ALONE:
         n_workers = 1
     on_cpu = classifier.device.type == "cpu"
-    worker_args = (classifier if on_cpu else None, options)
+    # a worker's answer for a file on which it crashed: no probability, or a black picture
+    nothing = np.full(1, np.nan) if on_cpu else np.zeros((1, HEIGHT, WIDTH), np.uint8)
+    crashed = (["damaged picture (its decoder crashed)"], nothing)
     chunks = itertools.chain(first, chunks)
-    for chunk, (statuses, values) in workers.run(Worker, worker_args, chunks, n_workers, _crashed):
+    worker_args = (classifier if on_cpu else None, options)
+    for chunk, (statuses, values) in workers.run(Worker, worker_args, chunks, n_workers, crashed):
         probs = values if on_cpu else score(classifier, chunk, values, statuses, options)
         labels = classifier.labels(probs, threshold=options.threshold).tolist()
         for i in np.flatnonzero(np.isnan(probs)):
@@ -197,9 +193,3 @@ def _chunked(files: Iterable[Found]) -> Iterator[Chunk]:
     while part := list(itertools.islice(files, CHUNK)):
         yield Chunk(start, part)
         start += len(part)
-
-
-def _crashed(chunk: Chunk, on_cpu: bool = True) -> tuple[list[str], np.ndarray]:
-    """Return the result for a file on which a worker process died."""
-    shape = () if on_cpu else (HEIGHT, WIDTH)
-    return ["damaged picture (its decoder crashed)"], np.full((1, *shape), 0)

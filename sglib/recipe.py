@@ -1,7 +1,7 @@
 """Our recipe: how a network of ours is trained, and how its answer is read.
 
-AdamW with a one-cycle cosine, batches that are augmented anew in each epoch, the mirrored image
-averaged in at prediction. Everything random comes from one seed.
+AdamW with a one-cycle cosine, batches that are augmented anew in each epoch, a start on the
+synthetic twin, the mirrored image averaged in at prediction. Everything random comes from one seed.
 """
 
 import dataclasses
@@ -35,6 +35,9 @@ class Recipe:
         weight_decay: AdamW's, on convolution and linear weights only.
         label_smoothing: share of the target spread over both classes, [0, 1).
         ema: decay per step of the running mean of the weights that is returned; 0 = last weights.
+        twin_subjects: people of the synthetic twin to pretrain on (see `shipped`); 0 = none.
+        twin_epochs: passes over their photographs.
+        n_models: networks whose logits are averaged, each with a seed of its own.
     """
 
     network: str = "base"
@@ -46,6 +49,9 @@ class Recipe:
     weight_decay: float = 0.05
     label_smoothing: float = 0.0
     ema: float = 0.0
+    twin_subjects: int = 0
+    twin_epochs: int = 3
+    n_models: int = 1
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,7 +79,7 @@ def fit_recipe(
     device: str = "cpu",
     initial: dict[str, Tensor] | None = None,
 ) -> Trained:
-    """Train one network.
+    """Train one network on these images.
 
     Args:
         recipe: the settings.

@@ -168,7 +168,7 @@ def _run_on_dask(
     except ImportError:
         raise SglibError("backend dask needs the extra: pip install 'sglib[cluster]'") from None
     try:
-        client = distributed.Client(scheduler, timeout="20s", set_as_default=False)
+        client = distributed.Client(scheduler, timeout="10s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise SglibError(f"no Dask scheduler at {scheduler}: {error}") from None
     known = faces.name in ("course-train", "synthetic-train")

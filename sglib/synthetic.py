@@ -34,7 +34,7 @@ def make_synthetic(
             4 poses, 4 expressions, with and without sunglasses. None: 32 of each less the few
             that the course set lacks too (6 of 384 and 10 of 256).
         n_copies: distorted copies of each test photograph, 1 or more.
-        distortion: strength; 0 makes plain copies, 1 resembles the course set.
+        distortion: strength, 0 to 4; 0 makes plain copies, 1 resembles the course set.
 
     Raises:
         SglibError: a parameter is out of its range.
@@ -45,8 +45,7 @@ def make_synthetic(
     _check_whole(n_train_subjects=n_train_subjects, at_least=1)
     if n_train_subjects > TEST_FIRST:
         raise SglibError(f"n_train_subjects: expected at most {TEST_FIRST}, got {n_train_subjects}")
-    if not isinstance(distortion, int | float) or not 0 <= distortion <= 4:
-        raise SglibError(f"distortion: expected a number from 0 to 4, got {distortion!r}")
+    _check_strength(distortion=distortion)
     train = render_faces(
         seed=seed, n_subjects=n_train_subjects, n_per_subject=n_per_subject, name="synthetic-train"
     )
@@ -119,8 +118,14 @@ def distort(photos: FaceSet, *, seed: int, n_copies: int, strength: float = 1.0)
         photos: the originals.
         seed: 0 or more.
         n_copies: copies of each, 1 or more.
-        strength: 0 copies unchanged, 1 resembles the course set.
+        strength: 0 to 4; 0 copies unchanged, 1 resembles the course set.
+
+    Raises:
+        SglibError: a parameter is out of its range.
     """
+    _check_whole(seed=seed, at_least=0)
+    _check_whole(n_copies=n_copies, at_least=1)
+    _check_strength(strength=strength)
     rng = np.random.default_rng([seed, _DISTORT])
     n = len(photos) * n_copies
     place = rng.permutation(n)  # copy k of photograph i goes to place[i * n_copies + k]
@@ -144,10 +149,10 @@ def distort(photos: FaceSet, *, seed: int, n_copies: int, strength: float = 1.0)
 def _distort_batch(images: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
     """Distort each of uint8 (B, 30, 32) by draws of its own."""
     n = len(images)
-    draws = rng.random((n, 10), dtype=np.float32)
+    draws = rng.random((n, 9), dtype=np.float32)
     bands = rng.standard_normal((n, WIDTH), dtype=np.float32)
     x = np.arange(WIDTH, dtype=np.float32)
-    shift = np.rint((draws[:, 0] * 7 - 3.5) * strength)
+    shift = np.rint((np.floor(draws[:, 0] * 7) - 3) * strength)
     stretch = 1 + np.where(draws[:, 1] < 0.4, (draws[:, 2] - 0.5) * 0.12, 0) * strength
     at = np.clip((x - 15.5) * stretch[:, None] + 15.5 - shift[:, None], 0, WIDTH - 1)
     left = np.floor(at).astype(np.intp)
@@ -195,3 +200,10 @@ def _check_whole(*, at_least: int, **value: int) -> None:
     ((name, number),) = value.items()
     if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < at_least:
         raise SglibError(f"{name}: expected a whole number of at least {at_least}, got {number!r}")
+
+
+def _check_strength(**value: float) -> None:
+    """Refuse a named value that is not a number from 0 to 4."""
+    ((name, number),) = value.items()
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 4:
+        raise SglibError(f"{name}: expected a number from 0 to 4, got {number!r}")

@@ -96,8 +96,8 @@ def _looks(draws: np.ndarray) -> Table:
     p["half_width"] = _span(next(u), 3.9, 5.3)
     p["half_height"] = _span(next(u), 6.0, 7.3)
     p["half_depth"] = _span(next(u), 5.0, 6.2)
-    p["x"] = _span(next(u), 13.4, 17.4)
-    p["y"] = _span(next(u), 12.0, 15.4)
+    p["x"] = _span(next(u), 14.0, 16.8)
+    p["y"] = _span(next(u), 12.6, 15.2)
     p["yaw"] = _span(next(u), 50, 80)  # degrees, of the poses left and right
     p["pitch"] = _span(next(u), 32, 58)  # degrees, of the pose up
     p["stoop"] = _span(next(u), -7, 9)  # degrees, how the head is held otherwise
@@ -120,18 +120,18 @@ def _looks(draws: np.ndarray) -> Table:
     p["density"] = np.where(bald, 0.7 * line, 1.0)  # of hair: shaved heads show the skin
     p["hair_end"] = _span(next(u), 7.5, 15.0)  # below the head's centre
     p["hair_gap"] = _span(next(u), 0.45, 0.85)  # radians of face left free by long hair
-    has_beard = is_style["beard"]
-    p["beard"] = np.where(has_beard, _span(next(u), 0.75, 1.0), 0.22 * np.maximum(next(u) - 0.5, 0))
-    p["socket"] = _span(next(u), 0.05, 0.7)  # how dark the eye sockets are
+    full, stubble = _span(next(u), 0.75, 1.0), 0.22 * np.maximum(next(u) - 0.5, 0)
+    p["beard"] = np.where(is_style["beard"], full, stubble)
+    p["socket"] = _span(next(u), 0.05, 0.58)  # how dark the eye sockets are
     p["eye"] = _span(next(u), 0.25, 0.7)
     p["brow"] = _span(next(u), 0.12, 0.65)
     p["eye_v"] = _span(next(u), -0.16, 0.0)
     p["eye_u"] = _span(next(u), 0.36, 0.46)
     p["nose"] = _span(next(u), 0.9, 1.4)
     p["cheek"] = _span(next(u), 0.0, 0.3)
-    p["lens_u"] = _span(next(u), 0.28, 0.42)  # the sunglasses: how wide, how high, how dark
-    p["lens_v"] = _span(next(u), 0.15, 0.27)
-    p["lens_tone"] = _span(next(u), 2, 46)
+    p["lens_u"] = _span(next(u), 0.31, 0.43)  # the sunglasses: how wide, how high, how dark
+    p["lens_v"] = _span(next(u), 0.19, 0.29)
+    p["lens_tone"] = _span(next(u), 2, 30)
     p["gloss"] = _span(next(u), 0.0, 1.0) ** 3
     p["slip"] = _span(next(u), -0.05, 0.12)  # how low they sit
     p["frame"] = _span(next(u), 0.3, 0.85)  # the clear glasses
@@ -182,7 +182,7 @@ def _place_rooms(room: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Return the room behind each person, float32 (P, 36, 42): each sits a little elsewhere.
 
     Args:
-        room: float32 (36, 42) from `room_table`.
+        room: float32 (36, 42).
         draws: float64 (P, N_ROOM_DRAWS) in [0, 1).
     """
     dy = np.floor(draws[:, 0] * 9).astype(int) - 4

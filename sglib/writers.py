@@ -1,33 +1,18 @@
-"""Writing predictions as they come: table, CSV, JSON lines, Parquet, and the course's format.
+"""Predictions as table, CSV, JSON lines, Parquet, or in the course's format, as they come."""
 
-A file appears under its name only when it is finished; until then it is a hidden file beside it.
-"""
-
-import contextlib
 import csv
 import dataclasses
 import io
 import json
 import os
-import stat
-import sys
 import unicodedata
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from sglib.errors import SglibError
-
 COLUMNS = ("file", "label", "probability", "status")
 FORMATS = ("table", "csv", "json", "parquet", "course")
-SUFFIXES = {
-    ".csv": "csv",
-    ".json": "json",
-    ".jsonl": "json",
-    ".parquet": "parquet",
-    ".txt": "table",
-}
 _ROW_GROUP = 65_536  # rows of Parquet held before they are written
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}  # of characters that a table escapes
 
@@ -229,104 +214,10 @@ def _tuples(rows: Rows) -> Any:
         yield file, label or None, None if prob != prob else prob, status
 
 
-_WRITERS = {
+WRITERS = {
     "table": TableWriter,
     "csv": CsvWriter,
     "json": JsonWriter,
     "parquet": ParquetWriter,
     "course": CourseWriter,
 }
-
-
-class Output:
-    """A writer and the place it writes to.
-
-    Args:
-        path: None or `-` for stdout. A folder (it exists, or the text ends in a slash) gets one
-            part per shard, named `part-00003-of-00016` with the format's ending.
-        format: one of `FORMATS`; None: by the path's ending, else a table on a terminal and CSV
-            elsewhere.
-        shard: (i, N).
-
-    Raises:
-        SglibError: no such format, or the place cannot be written to.
-    """
-
-    def __init__(
-        self, path: str | None, *, format: str | None = None, shard: tuple[int, int] = (1, 1)
-    ) -> None:
-        self.path: Path | None = None
-        self._temp: Path | None = None
-        if format is not None and format not in FORMATS:
-            raise SglibError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
-        if path in (None, "-"):
-            format = format or ("table" if sys.stdout.isatty() else "csv")
-            if format == "parquet" and sys.stdout.isatty():
-                raise SglibError("Parquet on a terminal is of no use: give -o FILE")
-            self._out: BinaryIO = sys.stdout.buffer
-        else:
-            format = self._place(path, format, shard)
-        self.format = format
-        self._writer: Writer = _WRITERS[format](self._out)
-
-    def _place(self, path: str, format: str | None, shard: tuple[int, int]) -> str:
-        target = Path(path).expanduser()
-        format = format or SUFFIXES.get(target.suffix.lower(), "csv")
-        if target.is_dir() or path.endswith(("/", os.sep)):
-            if format == "course":
-                raise SglibError(f"{path}: the course format is one file, not a folder of parts")
-            suffix = "txt" if format == "table" else format
-            target = target / f"part-{shard[0]:05}-of-{shard[1]:05}.{suffix}"
-        self.path = target
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists() and not stat.S_ISREG(target.stat().st_mode):  # /dev/null, a pipe
-                self._out = open(target, "wb")  # noqa: SIM115
-            else:
-                self._temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-                self._out = open(self._temp, "wb")  # noqa: SIM115
-        except OSError as error:
-            raise SglibError(f"{target}: cannot write ({error.strerror})") from error
-        return format
-
-    @property
-    def problems(self) -> list[str]:
-        """What could not be written, so far."""
-        return getattr(self._writer, "problems", [])
-
-    def write(self, rows: Rows) -> None:
-        """Write rows.
-
-        Raises:
-            SglibError: the disk is full or the like.
-        """
-        try:
-            self._writer.write(rows)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise SglibError(f"{self.path}: cannot write ({error.strerror})") from error
-
-    def close(self) -> None:
-        """End the output and give it its name."""
-        try:
-            self._writer.close()
-            if self.path is not None:
-                self._out.close()
-            if self._temp is not None:
-                self._temp.replace(self.path)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise SglibError(f"{self.path}: cannot write ({error.strerror})") from error
-
-    def abandon(self) -> str:
-        """End the output after a failure; return the name under which its rows were kept."""
-        if self._temp is None or self.path is None:
-            return ""
-        partial = self.path.with_name(f"{self.path.name}.partial")
-        with contextlib.suppress(OSError, ValueError):
-            self._writer.close()
-        self._out.close()
-        self._temp.replace(partial)
-        return str(partial)

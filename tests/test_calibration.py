@@ -57,6 +57,7 @@ def test_saturated_probabilities_share_a_bin(binning: str, counts: list[int]) ->
     probs = np.array([0.0] * 40 + [0.4] + [1.0] * 59)
     table = cal.reliability_table((probs > 0.5).astype(int), probs, binning=binning)
     assert table["n"].tolist() == counts
+    assert (table["low"] < table["high"]).all()
     constant = cal.reliability_table([0, 1, 1], [0.5] * 3, binning=binning)
     assert constant["n"].tolist() == [3]
     assert constant["frequency"].tolist() == pytest.approx([2 / 3])

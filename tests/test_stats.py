@@ -193,6 +193,7 @@ def test_sign_flips_by_hand() -> None:
 
 def test_sign_flips_of_twelve_people_are_exact() -> None:
     assert stats.sign_flip_test(np.full(12, 0.1)) == pytest.approx(2 / 4096)
+    assert stats.sign_flip_test(np.full(15, 0.1)) == pytest.approx(2 / 2**15)
     rows = np.random.default_rng(4).integers(-4, 7, (20, 12)) / N_IMAGES  # whole images: many ties
     ours = [stats.sign_flip_test(row) for row in rows]
     assert ours == pytest.approx(sign_flips_by_enumeration(rows).tolist(), abs=1e-12)
@@ -316,16 +317,16 @@ def test_compare_people_refuses_different_people() -> None:
 
 
 def test_cluster_bootstrap_resamples_whole_people() -> None:
-    """Only means of whole people can occur: with 0 or 1 per person, multiples of 1/4."""
     seen = []
 
     def statistic(rows: np.ndarray) -> float:
-        seen.append(rows.mean())
+        assert np.ptp(np.bincount(rows[:, 0], minlength=40).reshape(4, 10), axis=1).max() == 0
+        seen.append(rows[:, 1].mean())
         return seen[-1]
 
-    values, clusters = np.repeat([0, 0, 1, 1], 10), np.repeat(list("abcd"), 10)
+    values = np.column_stack([np.arange(40), np.repeat([0, 0, 1, 1], 10)])  # row number, value
     interval = stats.cluster_bootstrap(
-        values, clusters, statistic, rng=np.random.default_rng(0), n_resamples=400
+        values, np.repeat(list("abcd"), 10), statistic, rng=np.random.default_rng(0)
     )
     assert set(seen) == {0, 0.25, 0.5, 0.75, 1}
     assert (interval.mean, interval.low, interval.high, interval.n) == (0.5, 0, 1, 4)
