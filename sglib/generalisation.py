@@ -10,10 +10,9 @@ from sglib import study
 from sglib.faceset import FaceSet
 from sglib.metrics import confusion
 from sglib.paper import LOSS_FLOOR, PRINTED
+from sglib.people import person_interval
 from sglib.profiles import Config
 from sglib.results import predictions, run_values
-from sglib.stats import person_interval
-
 
 TRAINING_PEOPLE = {
     # profile → numbers of training people of the learning curves: the set at hand (12 people), and

@@ -11,6 +11,7 @@ import dataclasses
 import pandas as pd
 
 from sglib.paper import CONCLUSIONS
+from sglib.people import person_interval, sign_flip_test
 from sglib.results import run_values
 from sglib.stats import (
     ONE_IMAGE,
@@ -18,8 +19,6 @@ from sglib.stats import (
     Direction,
     corrected_t,
     holm,
-    person_interval,
-    sign_flip_test,
     verdict,
 )
 
