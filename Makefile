@@ -17,6 +17,9 @@ OPTIONS = --profile $(strip $(PROFILE)) --data $(strip $(DATA)) \
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout 120 \
   --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
 
+# The first, long installation shows its progress; a later one has little to say.
+QUIET = $(if $(wildcard .venv/lib/python3*/site-packages/torch),--quiet)
+
 # What a caller's shell says about other Pythons must not leak into this environment.
 unexport PYTHONPATH PYTHONHOME PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV
 export PIP_USER := 0
@@ -56,7 +59,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  rm -rf .venv; "$$found" -m venv .venv || exit 1; fi
 	@rm -f $(STAMP)
 	@echo 'installing the pinned packages into .venv (the first time takes some minutes)'
-	@$(PY) -m pip install -c constraints.txt -e '.[$(EXTRAS)]'
+	@$(PY) -m pip install $(QUIET) -c constraints.txt -e '.[$(EXTRAS)]'
 	@printf '%s' '$(CURDIR)' > $(STAMP)
 
 reports: env ## run the notebook series and write the pages to reports/html
@@ -100,12 +103,13 @@ clean: ## remove built pages and caches; keeps .venv, data and runs
 
 # Maintainers: after upgrading packages in .venv, write the versions that are now in it.
 # CUDA's libraries are torch's own on 64-bit Intel Linux; elsewhere torch chooses (or has none).
+CUDA_HOST := sys_platform == "linux" and platform_machine == "x86_64"
 freeze: env ## write constraints.txt from what is installed in .venv
 	@$(PY) -m pip install --quiet -e '.[bench,$(EXTRAS)]'
 	@$(PY) -m pip freeze --all --exclude-editable --exclude pip > .venv/frozen.txt
 	@! grep ' @ ' .venv/frozen.txt || { echo 'error: not from a registry' >&2; exit 1; }
 	@{ sed -n '/^#/p' constraints.txt; \
-	  sed -e 's/+[a-z0-9.]*$$//' -e '/^\(nvidia-\|cuda-\|triton=\)/s/$$/; sys_platform == "linux" and platform_machine == "x86_64"/' \
+	  sed -E -e 's/[+][a-z0-9.]+$$//' -e '/^(nvidia-|cuda-|triton=)/s/$$/; $(CUDA_HOST)/' \
 	    .venv/frozen.txt; } > .venv/constraints.txt
 	@mv .venv/constraints.txt constraints.txt
 	@printf '%s' '$(CURDIR)' > $(STAMP)

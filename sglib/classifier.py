@@ -47,10 +47,10 @@ class Scorer(nn.Module):
         Args:
             images: uint8 (N, 30, 32), 0 black to 255 white.
         """
-        return torch.sigmoid(self.margins(images) / self.temperature + self.bias)
+        return torch.sigmoid(self.log_odds(images))
 
-    def margins(self, images: Tensor) -> Tensor:
-        """Return the mean output for sunglasses minus that for open, float32 (N,)."""
+    def log_odds(self, images: Tensor) -> Tensor:
+        """Return ln(p / (1 - p)) of the probability p of sunglasses, float32 (N,)."""
         x = images.unsqueeze(1).float()  # (N, 1, 30, 32)
         margins = []
         for network, scaling in zip(self.networks, self.scalings, strict=True):
@@ -58,7 +58,8 @@ class Scorer(nn.Module):
             for view in (scaled, scaled.flip(3)) if self.mirror else (scaled,):
                 outputs = network(view)  # (N, 2)
                 margins.append(outputs[:, 1] - outputs[:, 0])
-        return sum(margins[1:], margins[0]) / len(margins)
+        margin = sum(margins[1:], margins[0]) / len(margins)
+        return margin / self.temperature + self.bias
 
 
 def _network(member: Member, state: dict[str, np.ndarray], *, where: str) -> nn.Module:
@@ -73,7 +74,7 @@ def _network(member: Member, state: dict[str, np.ndarray], *, where: str) -> nn.
         # copies: the arrays of a file are read-only
         network.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
     except (RuntimeError, TypeError) as error:
-        message = " ".join(str(error).split())
+        message = " ".join(str(error).split())[:200]
         raise SglibError(f"{where}: weights do not fit {member.network} ({message})") from error
     return network
 

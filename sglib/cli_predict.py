@@ -7,7 +7,6 @@ import sys
 
 import click
 
-from sglib.errors import SglibError
 from sglib.writers import FORMATS
 
 
@@ -120,6 +119,3 @@ def export(target: str, model: str, output: str | None) -> None:
     from sglib.export import export_model
 
     click.echo(export_model(model, target, output))
-
-
-_ = SglibError

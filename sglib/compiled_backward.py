@@ -1,22 +1,13 @@
-"""The stages of the paper's networks, backward, for one image, and Adam, in Numba.
+"""The stages of the paper's networks, backward, for one image, in Numba.
 
 Only the winners of a max pooling have a gradient. The poolings noted where the winner's 3×3 patch
 starts in the layer below, and the convolutions' backward stages visit these patches only.
 """
 
 import numpy as np
-from numba import njit
 
 from sglib.compiled_forward import stage
 from sglib.compiled_lanes import greater, load4, load8, scaled_add, splat8, store, where
-
-# In Adam's quotient, x / y may become x · (1 / y) refined to float32 precision, and the
-# denominator (at least eps) is taken as finite. Worth 3 µs of a step.
-quotient_stage = njit(
-    fastmath={"contract", "reassoc", "nsz", "arcp", "ninf"},
-    error_model="numpy",
-    no_cpython_wrapper=True,
-)
 
 
 @stage
@@ -44,7 +35,7 @@ def fc2_backward(hidden, weight, scale, d_outputs, d_weight, d_bias, d_hidden):
 
 @stage
 def fc1_backward(weight, d_hidden, d_bias, d_flat):
-    """Add to d_bias (n_hidden,); fill d_flat (n_flat,). For the weights see `fc1_row_gradient`."""
+    """Add to d_bias (n_hidden,); fill d_flat (n_flat,). For the weights see compiled_adam.py."""
     n_flat = len(d_flat)
     d_flat[:] = 0
     for unit in range(len(d_hidden)):
@@ -53,16 +44,6 @@ def fc1_backward(weight, d_hidden, d_bias, d_flat):
         if d != 0:
             for i in range(n_flat):
                 d_flat[i] += d * weight[unit, i]
-
-
-@stage
-def fc1_row_gradient(unit, d_hidden, flat, d_row):
-    """d_hidden (B, n_hidden), flat (B, n_flat) → d_row (n_flat,), the weights into `unit`."""
-    d_row[:] = 0
-    for b in range(len(flat)):
-        d = d_hidden[b, unit]
-        for i in range(len(d_row)):
-            d_row[i] += d * flat[b, i]
 
 
 @stage
@@ -94,10 +75,11 @@ def conv2_backward_weight(x, n_in, d_flat, patch2, wins, n_wins, d_weight, d_bia
         w00, w01, w02 = load8(d_weight, j), load8(d_weight, j + 8), load8(d_weight, j + 16)
         w10, w11, w12 = load8(d_weight, j + 24), load8(d_weight, j + 32), load8(d_weight, j + 40)
         w20, w21, w22 = load8(d_weight, j + 48), load8(d_weight, j + 56), load8(d_weight, j + 64)
+        bias = d_bias[channel]
         start = channel * n_places
         for n in range(start, start + n_wins[channel]):
             d, i = d_flat[wins[n]], np.intp(patch2[wins[n]])
-            d_bias[channel] += d
+            bias += d
             w00 = scaled_add(w00, load8(x, i), d)
             w01 = scaled_add(w01, load8(x, i + 8), d)
             w02 = scaled_add(w02, load8(x, i + 16), d)
@@ -109,6 +91,7 @@ def conv2_backward_weight(x, n_in, d_flat, patch2, wins, n_wins, d_weight, d_bia
             w20 = scaled_add(w20, load8(x, i), d)
             w21 = scaled_add(w21, load8(x, i + 8), d)
             w22 = scaled_add(w22, load8(x, i + 16), d)
+        d_bias[channel] = bias
         store(d_weight, j, w00), store(d_weight, j + 8, w01), store(d_weight, j + 16, w02)
         store(d_weight, j + 24, w10), store(d_weight, j + 32, w11), store(d_weight, j + 40, w12)
         store(d_weight, j + 48, w20), store(d_weight, j + 56, w21), store(d_weight, j + 64, w22)
@@ -179,19 +162,3 @@ def conv1_backward(image, n_conv1, alive, d_pooled1, patch1, taps, d_weight):
         store(taps, 8, scaled_add(a2, b2, one))
         for tap in range(9):
             d_weight[tap * 8 + channel] += taps[tap // 3 * 4 + tap % 3]
-
-
-@quotient_stage
-def adam(weight, m, v, gradient, factor, l2, lr, eps):
-    """Move weights (n,) and their moments m, v (n,) by one step of Adam, in place.
-
-    The gradient is gradient · factor + l2 · weight. `lr` and `eps` come with the bias corrections
-    c1 = 1 - β1ᵗ, c2 = 1 - β2ᵗ multiplied in: lr·√c2/c1 and eps·√c2. That is PyTorch's
-    lr/c1 · m / (√v/√c2 + eps), with one root less.
-    """
-    beta1, beta2 = weight.dtype.type(0.1), weight.dtype.type(0.001)  # 1 - β1, 1 - β2
-    for i in range(len(gradient)):
-        g = gradient[i] * factor + l2 * weight[i]
-        m[i] += (g - m[i]) * beta1
-        v[i] += (g * g - v[i]) * beta2
-        weight[i] -= lr * m[i] / (np.sqrt(v[i]) + eps)

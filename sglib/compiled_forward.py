@@ -11,13 +11,15 @@ from numba import njit
 from sglib.compiled_lanes import greater, lane, load8, multiply_add, splat8, store, where
 
 # Sums may be reordered and fused; infinities and NaN stay what they are.
-stage = njit(
-    fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", no_cpython_wrapper=True
-)
+stage = njit(fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", no_cpython_wrapper=True)
 # Where the numbers given at the call decide how loops unroll.
 inlined_stage = njit(
-    fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", no_cpython_wrapper=True, forceinline=True
+    fastmath={"contract", "reassoc", "nsz"},
+    error_model="numpy",
+    no_cpython_wrapper=True,
+    forceinline=True,
 )
+
 
 @stage
 def conv1(image, weight, bias, n_conv1, out):
@@ -122,14 +124,15 @@ def conv2(x, weight, bias, alive, n_in, out):
             c0, c1, d0, d1 = bias0, bias1, bias0, bias1
             for n in range(alive[8]):
                 channel = np.intp(alive[n])
+                corner = (row * n_in + column) * 8 + channel
                 for tap_row in range(3):
                     for tap_column in range(3):
                         k = ((tap_row * 3 + tap_column) * 8 + channel) * 16
                         w0, w1 = load8(weight, k), load8(weight, k + 8)
-                        i = ((row + tap_row) * n_in + column + tap_column) * 8 + channel
+                        i = corner + tap_column * 8 + tap_row * below
                         a0, a1 = multiply_add(a0, w0, x, i), multiply_add(a1, w1, x, i)
                         b0, b1 = multiply_add(b0, w0, x, i + 8), multiply_add(b1, w1, x, i + 8)
-                        i += below
+                        i = corner + tap_column * 8 + (tap_row + 1) * below
                         c0, c1 = multiply_add(c0, w0, x, i), multiply_add(c1, w1, x, i)
                         d0, d1 = multiply_add(d0, w0, x, i + 8), multiply_add(d1, w1, x, i + 8)
             i = (row * n_out + column) * 16

@@ -1,10 +1,9 @@
 """Eight channels at a time: a small vector type for Numba, and the denormal switch.
 
 The networks have 8 and 16 channels, so the kernels keep eight channels of a pixel together and do
-the same to all of them. LLVM turns a `Lanes` value into whatever the machine has (one AVX
-register, two of NEON or SSE). Plain loops over the channels give the same numbers; there LLVM may or may not
-keep the running sums in registers, and where it does not the kernel takes two to three times as
-long.
+the same to all of them. LLVM turns a `Lanes` value into whatever the machine has: one AVX register,
+two of NEON or SSE. Plain loops over the channels give the same numbers; but there the compiler may
+leave the running sums in memory, and then the kernel takes two to three times as long.
 """
 
 import platform
@@ -25,27 +24,27 @@ class Lanes(types.Type):
 
 @register_model(Lanes)
 class _LanesModel(models.PrimitiveModel):
-    def __init__(self, dmm, fe_type):  # noqa: ANN001 (Numba's signature)
+    def __init__(self, dmm, fe_type):
         element = dmm.lookup(fe_type.dtype).get_data_type()
         super().__init__(dmm, fe_type, ir.VectorType(element, fe_type.n))
 
 
-def _element_pointer(context, builder, array_type, array, index):  # noqa: ANN001
+def _element_pointer(context, builder, array_type, array, index):
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [index])
 
 
-def _splat(builder, value, vector_type):  # noqa: ANN001
+def _splat(builder, value, vector_type):
     undefined = ir.Constant(vector_type, ir.Undefined)
     first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector_type.count), [0] * vector_type.count)
     return builder.shuffle_vector(first, undefined, zeros)
 
 
-def _make_load(n: int):  # noqa: ANN202
+def _make_load(n: int):
     @intrinsic
-    def load(typingctx, array, index):  # noqa: ANN001, ANN202
-        def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def load(typingctx, array, index):
+        def codegen(context, builder, signature, args):
             pointer = _element_pointer(context, builder, signature.args[0], *args)
             vector = context.get_value_type(signature.return_type)
             value = builder.load(builder.bitcast(pointer, vector.as_pointer()))
@@ -61,10 +60,10 @@ load4, load8 = _make_load(4), _make_load(8)  # load8(array, i) = array[i : i + 8
 
 
 @intrinsic
-def store(typingctx, array, index, value):  # noqa: ANN001, ANN201
+def store(typingctx, array, index, value):
     """Store `value` at array[index : index + n], not checked."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         pointer = _element_pointer(context, builder, signature.args[0], *args[:2])
         pointer = builder.bitcast(pointer, args[2].type.as_pointer())
         builder.store(args[2], pointer, align=context.get_abi_sizeof(args[2].type.element))
@@ -74,30 +73,30 @@ def store(typingctx, array, index, value):  # noqa: ANN001, ANN201
 
 
 @intrinsic
-def splat8(typingctx, value):  # noqa: ANN001, ANN201
+def splat8(typingctx, value):
     """Return eight lanes of one number."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         return _splat(builder, args[0], context.get_value_type(signature.return_type))
 
     return Lanes(value, 8)(value), codegen
 
 
 @intrinsic
-def lane(typingctx, value, index):  # noqa: ANN001, ANN201
+def lane(typingctx, value, index):
     """Return one of the lanes."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         return builder.extract_element(*args)
 
     return value.dtype(value, types.intp), codegen
 
 
 @intrinsic
-def multiply_add(typingctx, total, lanes, array, index):  # noqa: ANN001, ANN201
+def multiply_add(typingctx, total, lanes, array, index):
     """Return total + lanes * array[index] in every lane; the index is not checked."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         pointer = _element_pointer(context, builder, signature.args[2], *args[2:])
         factor = _splat(builder, builder.load(pointer), args[0].type)
         product = builder.fmul(args[1], factor, flags=("contract",))
@@ -107,10 +106,10 @@ def multiply_add(typingctx, total, lanes, array, index):  # noqa: ANN001, ANN201
 
 
 @intrinsic
-def scaled_add(typingctx, total, lanes, factor):  # noqa: ANN001, ANN201
+def scaled_add(typingctx, total, lanes, factor):
     """Return total + lanes * factor in every lane, with a scalar factor."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         product = builder.fmul(args[1], _splat(builder, args[2], args[0].type), flags=("contract",))
         return builder.fadd(args[0], product, flags=("contract",))
 
@@ -118,20 +117,20 @@ def scaled_add(typingctx, total, lanes, factor):  # noqa: ANN001, ANN201
 
 
 @intrinsic
-def greater(typingctx, a, b):  # noqa: ANN001, ANN201
+def greater(typingctx, a, b):
     """Return a > b, lane by lane; false where one is NaN."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         return builder.fcmp_ordered(">", *args)
 
     return Lanes(types.boolean, a.n)(a, b), codegen
 
 
 @intrinsic
-def where(typingctx, condition, a, b):  # noqa: ANN001, ANN201
+def where(typingctx, condition, a, b):
     """Return a where the condition holds and b elsewhere, lane by lane."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         return builder.select(*args)
 
     return a(condition, a, b), codegen
@@ -145,10 +144,10 @@ _ARM = platform.machine().lower() in ("aarch64", "arm64")
 
 
 @intrinsic
-def flush_denormals(typingctx):  # noqa: ANN001, ANN201
+def flush_denormals(typingctx):
     """Make this thread treat denormal numbers as zero; return the state to restore."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         old = _read_control(builder)
         flags = 0x8040 if _X86 else 1 << 24  # x86: flush to zero, denormals are zero; ARM: FZ
         _write_control(builder, builder.or_(old, ir.Constant(old.type, flags)))
@@ -158,10 +157,10 @@ def flush_denormals(typingctx):  # noqa: ANN001, ANN201
 
 
 @intrinsic
-def restore_denormals(typingctx, state):  # noqa: ANN001, ANN201
+def restore_denormals(typingctx, state):
     """Undo `flush_denormals`."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         state = builder.trunc(args[0], ir.IntType(32)) if _X86 else args[0]
         _write_control(builder, state)
         return context.get_dummy_value()
@@ -169,7 +168,7 @@ def restore_denormals(typingctx, state):  # noqa: ANN001, ANN201
     return types.void(types.uint64), codegen
 
 
-def _read_control(builder):  # noqa: ANN001, ANN202
+def _read_control(builder):
     word, byte_pointer = ir.IntType(32), ir.IntType(8).as_pointer()
     if _X86:
         slot = cgutils.alloca_once(builder, word)
@@ -184,7 +183,7 @@ def _read_control(builder):  # noqa: ANN001, ANN202
     return ir.Constant(ir.IntType(64), 0)  # elsewhere denormals stay: the same numbers, slower
 
 
-def _write_control(builder, state):  # noqa: ANN001, ANN202
+def _write_control(builder, state):
     byte_pointer = ir.IntType(8).as_pointer()
     if _X86:
         slot = cgutils.alloca_once_value(builder, state)

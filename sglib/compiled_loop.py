@@ -1,4 +1,4 @@
-"""The training loop of the compiled engine, in Numba: batches, Adam, evaluation after each epoch."""
+"""The training loop of the compiled engine, in Numba: batches, steps, evaluation per epoch."""
 
 import hashlib
 from collections.abc import Callable
@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
+from sglib.compiled_adam import update
 from sglib.compiled_backward import (
-    adam,
     conv1_backward,
     conv2_backward_input,
     conv2_backward_weight,
     fc1_backward,
-    fc1_row_gradient,
     fc2_backward,
     head_backward,
     maxpool1_relu_backward,
@@ -32,11 +31,6 @@ from sglib.compiled_forward import (
     maxpool2_relu,
 )
 from sglib.compiled_lanes import flush_denormals, restore_denormals
-
-
-# After so many steps without a gradient Adam's first moment is 0.9³⁰⁰ = 2e-14 of what it was, and
-# no longer moves a weight. The moments' further decay waits for the unit's next gradient.
-N_IDLE = 300
 
 
 @njit(error_model="numpy", no_cpython_wrapper=True)
@@ -69,44 +63,11 @@ def backward(image, weights, layers, sizes, is_sigmoid, flat, d_hidden, scale, g
     conv2_backward_weight(
         layers.pooled1, n_pooled1, d_flat, patch2, wins, n_wins, grads.conv2, grads.conv2_bias
     )
-    conv2_backward_input(
-        weights.conv2, n_pooled1, d_flat, patch2, wins, n_wins, layers.d_pooled1
-    )
+    conv2_backward_input(weights.conv2, n_pooled1, d_flat, patch2, wins, n_wins, layers.d_pooled1)
     maxpool1_relu_backward(layers.pooled1, layers.d_pooled1, grads.conv1_bias)
     conv1_backward(
         image, n_conv1, layers.alive, layers.d_pooled1, layers.patch1, layers.d_taps, grads.conv1
     )
-
-
-@njit(error_model="numpy", no_cpython_wrapper=True)
-def update(weights, m, v, grads, layers, step, n_batch, l2, lr):
-    """Take Adam's step number `step` (from 1) for all weights; fc1's gradient row by row."""
-    number = weights.rest.dtype.type
-    c1, c2 = 1 - 0.9**step, 1 - 0.999**step
-    lr_step, eps_step = number(lr * np.sqrt(c2) / c1), number(1e-8 * np.sqrt(c2))
-    adam(weights.rest, m.rest, v.rest, grads.rest, number(1), l2, lr_step, eps_step)
-    for unit in range(len(weights.fc1)):
-        row, m_row, v_row = weights.fc1[unit], m.fc1[unit], v.fc1[unit]
-        has_gradient = l2 != 0
-        for b in range(n_batch):
-            has_gradient |= layers.d_hidden[b, unit] != 0
-        n_missed = layers.idle[unit] - N_IDLE
-        if not has_gradient:
-            layers.idle[unit] += 1
-            if n_missed >= 0:
-                continue
-        else:
-            layers.idle[unit] = 0
-            if n_missed > 0:
-                m_row[:] *= number(0.9**n_missed)
-                v_row[:] *= number(0.999**n_missed)
-        if n_batch == 1:  # the row's gradient is one number times the input: never stored
-            d = layers.d_hidden[0, unit]
-            adam(row, m_row, v_row, layers.flat[0], d, l2, lr_step, eps_step)
-        else:
-            fc1_row_gradient(unit, layers.d_hidden[:n_batch], layers.flat[:n_batch], layers.d_row)
-            adam(row, m_row, v_row, layers.d_row, number(1), l2, lr_step, eps_step)
-    arrange_by_tap(weights.conv2, layers.conv2_by_tap)
 
 
 @njit(error_model="numpy", no_cpython_wrapper=True)
@@ -125,46 +86,6 @@ def evaluate(images, labels, weights, layers, sizes, is_sigmoid, kept, probs):
     return loss / len(labels), n_right / len(labels)  # NaN without images
 
 
-@njit(error_model="numpy", no_cpython_wrapper=True)
-def _train_epochs(
-    images, labels, order, masks, weights, m, v, grads, layers, sizes, is_sigmoid, batch_size,
-    lr, l2, scale, val_images, val_labels, val_probs, history,
-):  # fmt: skip
-    state = flush_denormals()
-    n_train = len(labels)
-    n_epochs, n_samples = order.shape
-    all_kept = np.ones(sizes.n_hidden, dtype=np.uint8)
-    train_probs = np.empty(n_train)
-    step = 0
-    arrange_by_tap(weights.conv2, layers.conv2_by_tap)
-    for epoch in range(n_epochs):
-        loss_sum, n_right = 0.0, 0
-        for first in range(0, n_samples, batch_size):
-            n_batch = min(batch_size, n_samples - first)
-            grads.rest[:] = 0
-            for b in range(n_batch):
-                image = images[order[epoch, first + b]]
-                label = labels[order[epoch, first + b] % n_train]
-                kept = masks[epoch, first + b] if masks.size else all_kept
-                flat, d_hidden = layers.flat[b], layers.d_hidden[b]
-                forward(image, weights, layers, sizes, is_sigmoid, flat, kept, scale)
-                loss_sum += cross_entropy(layers.outputs, label, layers.d_outputs)
-                n_right += (layers.outputs[1] > layers.outputs[0]) == (label == 1)
-                layers.d_outputs[:] /= n_batch  # the batch's loss is the mean
-                backward(image, weights, layers, sizes, is_sigmoid, flat, d_hidden, scale, grads)
-            step += 1
-            update(weights, m, v, grads, layers, step, n_batch, l2, lr)
-        history[epoch, 0] = loss_sum / n_samples
-        history[epoch, 1] = n_right / n_samples
-        history[epoch, 2], history[epoch, 3] = evaluate(
-            images[:n_train], labels, weights, layers, sizes, is_sigmoid, all_kept, train_probs
-        )
-        history[epoch, 4], history[epoch, 5] = evaluate(
-            val_images, val_labels, weights, layers, sizes, is_sigmoid, all_kept, val_probs
-        )
-    restore_denormals(state)
-
-
 def _cached_entry(sources: str) -> Callable[..., None]:
     """Return the compiled loop, kept on disk where the package's or the user's cache is writable.
 
@@ -177,20 +98,52 @@ def _cached_entry(sources: str) -> Callable[..., None]:
         lr, l2, scale, val_images, val_labels, val_probs, history,
     ):  # fmt: skip
         _ = sources
-        _train_epochs(
-            images, labels, order, masks, weights, m, v, grads, layers, sizes, is_sigmoid,
-            batch_size, lr, l2, scale, val_images, val_labels, val_probs, history,
-        )  # fmt: skip
+        state = flush_denormals()
+        n_train = len(labels)
+        n_epochs, n_samples = order.shape
+        all_kept = np.ones(sizes.n_hidden, dtype=np.uint8)
+        train_probs = np.empty(n_train)
+        step = 0
+        arrange_by_tap(weights.conv2, layers.conv2_by_tap)
+        for epoch in range(n_epochs):
+            loss_sum, n_right = 0.0, 0
+            for first in range(0, n_samples, batch_size):
+                n_batch = min(batch_size, n_samples - first)
+                grads.rest[:] = 0
+                for b in range(n_batch):
+                    image = images[order[epoch, first + b]]
+                    label = labels[order[epoch, first + b] % n_train]
+                    kept = masks[epoch, first + b] if masks.size else all_kept
+                    flat, d_hidden = layers.flat[b], layers.d_hidden[b]
+                    forward(image, weights, layers, sizes, is_sigmoid, flat, kept, scale)
+                    loss_sum += cross_entropy(layers.outputs, label, layers.d_outputs)
+                    n_right += (layers.outputs[1] > layers.outputs[0]) == (label == 1)
+                    for i in range(2):  # the batch's loss is the mean
+                        layers.d_outputs[i] /= n_batch
+                    backward(
+                        image, weights, layers, sizes, is_sigmoid, flat, d_hidden, scale, grads
+                    )
+                step += 1
+                update(weights, m, v, grads, layers, step, n_batch, l2, lr)
+            history[epoch, 0] = loss_sum / n_samples
+            history[epoch, 1] = n_right / n_samples
+            history[epoch, 2], history[epoch, 3] = evaluate(
+                images[:n_train], labels, weights, layers, sizes, is_sigmoid, all_kept, train_probs
+            )
+            history[epoch, 4], history[epoch, 5] = evaluate(
+                val_images, val_labels, weights, layers, sizes, is_sigmoid, all_kept, val_probs
+            )
+        restore_denormals(state)
 
     try:
-        return njit(nogil=True, cache=True)(train_epochs)
+        return njit(nogil=True, cache=True, error_model="numpy")(train_epochs)
     except RuntimeError:  # no place to keep it: compile in every process
-        return njit(nogil=True)(train_epochs)
+        return njit(nogil=True, error_model="numpy")(train_epochs)
 
 
-_HERE = Path(__file__)
-_SOURCES = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(_HERE.parent.glob("compiled*.py"))))
-train_epochs = _cached_entry(_SOURCES.hexdigest())
+_PARTS = ("adam", "backward", "forward", "lanes", "layout")
+_SOURCES = b"".join(Path(__file__).with_name(f"compiled_{p}.py").read_bytes() for p in _PARTS)
+train_epochs = _cached_entry(hashlib.sha256(_SOURCES).hexdigest())
 """Train in place; releases the GIL.
 
 Args:

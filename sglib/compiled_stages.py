@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit
 
+from sglib import compiled_adam as adam
 from sglib import compiled_backward as backward
 from sglib import compiled_forward as forward
 from sglib import compiled_loop as loop
@@ -79,7 +80,7 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
             layers.d_taps, g.conv1,
         ),
         "Adam": (
-            loop.update, w, run.m, run.v, g, layers, 1000, 1, number(experiment.l2), 1e-12,
+            adam.update, w, run.m, run.v, g, layers, 1000, 1, number(experiment.l2), 1e-12,
         ),
     }  # fmt: skip
     return {name: _repeater(*call) for name, call in calls.items()}

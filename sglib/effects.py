@@ -4,13 +4,14 @@ The interval speaks of random folds of the same people (Nadeau and Bengio's corr
 says about people never seen is another question, see notebook 06.
 """
 
+import math
 from collections.abc import Iterable
 
 import pandas as pd
 
 from sglib.experiments import technique
 from sglib.results import paired_differences
-from sglib.stats import corrected_t, holm
+from sglib.stats import Comparison, Interval, corrected_t, holm
 
 
 def effects(
@@ -34,9 +35,7 @@ def effects(
     rows = []
     for row, reference in comparisons:
         runs = paired_differences(frame, row, reference, measure=measure)
-        found = corrected_t(
-            runs["difference"], n_train=runs["n_train"].mean(), n_val=runs["n_val"].mean()
-        )
+        found = compare_folds(runs)
         rows.append(
             {
                 "row": row,
@@ -55,6 +54,19 @@ def effects(
     for row in rows:
         row["p_holm"] = adjusted[row["label"]]
     return pd.DataFrame(rows)
+
+
+def compare_folds(runs: pd.DataFrame) -> Comparison:
+    """Test paired differences over folds; of fewer than two nothing can be said (NaN, p = 1).
+
+    Args:
+        runs: difference, n_train and n_val, one row per fold and seed.
+    """
+    if len(runs) < 2:
+        return Comparison(Interval(math.nan, math.nan, math.nan, len(runs), "too few runs"), 1.0)
+    return corrected_t(
+        runs["difference"], n_train=runs["n_train"].mean(), n_val=runs["n_val"].mean()
+    )
 
 
 def readable(table: pd.DataFrame) -> pd.DataFrame:

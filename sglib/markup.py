@@ -52,21 +52,25 @@ def _is_allowed(tag: str, name: str, value: str) -> bool:
 def align_tables(markup: str) -> str:
     """Return markup in which the cells of numeric table columns have class `num`.
 
-    A column is numeric if every body cell of it begins like a number or is empty. Tables with
-    cells that span columns or rows keep the alignment of text.
+    A column is numeric if every body cell of it begins like a number or is empty. Rows with cells
+    that span columns or rows keep the alignment of text.
     """
     soup = BeautifulSoup(markup, "html.parser")
     for table in soup.find_all("table"):
         rows = [row.find_all(["td", "th"]) for row in table.find_all("tr")]
-        spans = any(cell.get("colspan") or cell.get("rowspan") for row in rows for cell in row)
-        if spans or len({len(row) for row in rows}) != 1:
+        body = [row for row in rows if row and row[0].find_parent("thead") is None]
+        if not body or any(map(_has_span, body)) or len({len(row) for row in body}) != 1:
             continue
-        for column in zip(*rows, strict=True):
-            body = [cell for cell in column if cell.find_parent("thead") is None]
-            if body and all(_is_number(cell) for cell in body):
-                for cell in column:
+        head = [row for row in rows if len(row) == len(body[0]) and not _has_span(row)]
+        for i in range(len(body[0])):
+            if all(_is_number(row[i]) for row in body):
+                for cell in {id(row[i]): row[i] for row in (*head, *body)}.values():
                     cell["class"] = [*cell.get("class", []), "num"]
     return str(soup)
+
+
+def _has_span(row: list[Tag]) -> bool:
+    return any(cell.get("colspan") or cell.get("rowspan") for cell in row)
 
 
 def _is_number(cell: Tag) -> bool:

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from sglib.errors import SglibError
-from sglib.faceset import HEIGHT
 from sglib.models import MODELS, build_model
 
 _MEAN, _SD = 0.28, 0.25  # of the training pixels, rounded
@@ -25,7 +24,8 @@ class Shape:
         channels: of each 3×3 convolution.
         pools: whether 2×2 max pooling follows the convolution, for each.
         pooling: over all places at the end: "max" or "max+mean" (twice the features).
-        standardise: whether each image is brought to mean 0 and sd 1 first.
+        standardise: whether each image is brought to mean 0 and sd 1 first, which undoes changes of
+            brightness and contrast.
         row: whether the first convolution also sees each pixel's row.
         top: how many of the uppermost rows the network looks at; heads end above row 20.
     """
@@ -33,9 +33,9 @@ class Shape:
     channels: tuple[int, ...]
     pools: tuple[bool, ...]
     pooling: str = "max"
-    standardise: bool = False
+    standardise: bool = True
     row: bool = False
-    top: int = HEIGHT
+    top: int = 20
 
 
 class FaceNet(nn.Module):
@@ -82,8 +82,8 @@ class FaceNet(nn.Module):
 
 
 NETWORKS: dict[str, Shape] = {
-    "small": Shape((12, 24, 28), (True, True, False)),
-    "base": Shape((16, 32, 64), (True, True, False)),
+    "small": Shape((8, 16, 24, 20), (True, True, False, False)),
+    "base": Shape((16, 32, 32, 48), (True, True, False, False)),
 }
 
 

@@ -182,7 +182,8 @@ def _title_and_question(notebook: nbformat.NotebookNode, name: str) -> tuple[str
         return name, ""
     paragraphs = re.split(r"\n\s*\n", cell.source[match.end() :].strip())
     title = re.sub(rf"^{name[:2]}\s*[^\w\s]?\s+", "", _plain(match[1]))  # shown on its own
-    return title, _plain(paragraphs[0])
+    question = re.sub(r"^Question\s*[.:]\s*", "", _plain(paragraphs[0]))
+    return title, question
 
 
 def _plain(markdown: str) -> str:

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from sglib.augment import METHODS, affine, draw, factors
+from sglib.errors import SglibError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +88,25 @@ class Policy:
         if self.bands:
             images = add_bands(images, self.bands, generator)
         return METHODS["noise"](images, self.noise, generator)
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """Methods of the paper's Table 1 one after the other, as the ablation combines them.
+
+    Args:
+        parts: (name in `METHODS`, strength) in the order of application.
+    """
+
+    parts: tuple[tuple[str, float], ...]
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return augmented images, see `Policy`."""
+        for name, strength in self.parts:
+            if name not in METHODS:
+                raise SglibError(f"no method {name!r}; there are: {', '.join(METHODS)}")
+            images = METHODS[name](images, strength, generator)
+        return images
 
 
 def exchange_clothes(images: Tensor, strength: float, generator: Generator) -> Tensor:

@@ -131,14 +131,11 @@ def score(
     if options.explain is not None:
         from sglib.explain import write_explanation
 
-        for i in np.flatnonzero(good):
+        labels = classifier.labels(probs, threshold=options.threshold)
+        for i in np.flatnonzero(good).tolist():
+            path, answer = chunk.files[i].path, (float(probs[i]), str(labels[i]))
             write_explanation(
-                options.explain,
-                chunk.start + int(i),
-                chunk.files[i].path,
-                pictures[i],
-                classifier,
-                threshold=options.threshold,
+                options.explain, chunk.start + i, path, pictures[i], classifier, *answer
             )
     return probs
 

@@ -38,7 +38,7 @@ class Profile:
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", "does everything run? (no number means anything)", 1, 2, 6),
+        Profile("smoke", "does everything run? (no number means anything)", 1, 2, 12),
         Profile("paper", "the paper's protocol, every fold once", 1),
         Profile("full", "ten repetitions, for statistics", 10),
     )

@@ -39,11 +39,13 @@ def publish(faces: FaceData, config: Config) -> list[Path]:
     """
     mpl.use("Agg")
     plots.use_style()
-    runs = {
+    every = {
         name: study.run(name, faces.train, config) for name in (*COMPARED, "scaling", "l2_sweep")
     }
-    folds = study.run("verdicts", faces.train, config)
-    people = study.run("verdicts", faces.train, config, scheme="person")
+    every["folds"] = study.run("verdicts", faces.train, config)
+    every["people"] = study.run("verdicts", faces.train, config, scheme="person")
+    runs = {name: results.learned(frame) for name, frame in every.items()}
+    folds, people = runs["folds"], runs["people"]
     twelve = results.compare_with_printed(runs["scaling"])
     symmetric = results.compare_with_printed(runs["scaling"], suffix="_symmetric")
     compared = pd.concat(
@@ -61,7 +63,8 @@ def publish(faces: FaceData, config: Config) -> list[Path]:
         _write_table("printed_and_reproduced", twelve.assign(scaling="[0, 1]")),
         _write_table("printed_and_reproduced_symmetric", symmetric.assign(scaling="[-1, 1]")),
         _write_table("scaling", results.scaling_table(twelve, symmetric), index=True),
-        _write_table("runs", results.run_values(pd.concat([runs["scaling"], people]))),
+        _write_table("runs", results.run_values(pd.concat([every["scaling"], every["people"]]))),
+        _write_table("stuck", results.stuck_table(every["scaling"]), index=True),
         _write_table("effects", compared.drop(columns=["values", "technique"])),
         _write_table("l2_sweep", results.summary(runs["l2_sweep"]), index=True),
         _write_table("rates", results.rates_table(paper_runs, faces.train), index=True),
@@ -91,7 +94,7 @@ def publish(faces: FaceData, config: Config) -> list[Path]:
         },
     }
     written += [_write_figure(name, draw) for name, draw in figures.items()]
-    facts = _facts(faces, config, runs["scaling"], people)
+    facts = _facts(faces, config, every["scaling"], every["people"])
     block = "\n".join(
         [facts, "", _readme_table(twelve, symmetric, schemes), "", _verdict_lines(words)]
     )

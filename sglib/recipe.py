@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sglib.augment import flip
 from sglib.errors import SglibError
 from sglib.networks import build_network
-from sglib.policies import POLICIES, Policy
+from sglib.policies import POLICIES, Chain, Policy
 
 _BLOCK = 32  # batches augmented at once: few calls, little memory
 
@@ -41,7 +41,7 @@ class Recipe:
     """
 
     network: str = "base"
-    policy: Policy = POLICIES["standard"]
+    policy: Policy | Chain = POLICIES["standard"]
     n_epochs: int = 200
     batch_size: int = 32
     lr: float = 3e-3
@@ -180,7 +180,7 @@ def to_input(images: np.ndarray) -> Tensor:
 
 
 def _augmented(
-    x: Tensor, batches: Sequence[Tensor], policy: Policy, draws: torch.Generator
+    x: Tensor, batches: Sequence[Tensor], policy: Policy | Chain, draws: torch.Generator
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield augmented images and their rows, batch by batch; many are augmented at once."""
     for start in range(0, len(batches), _BLOCK):

@@ -17,6 +17,7 @@ from sglib.train import HISTORY
 
 LAST = 10  # epochs; the printed captions are not the last epoch of the printed curves
 MEASURES = ("train_loss", "val_loss", "train_acc", "val_acc")
+STUCK_BELOW = 0.7  # training accuracy at the end; a run that learns anything ends above 0.85
 
 
 def run_values(frame: pd.DataFrame, *, last: int = LAST) -> pd.DataFrame:
@@ -37,6 +38,27 @@ def run_values(frame: pd.DataFrame, *, last: int = LAST) -> pd.DataFrame:
         values[measure] = [history[-1] for history in histories]
         values[f"{measure}_mean"] = [history[-last:].mean() for history in histories]
     return values
+
+
+def learned(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs that learned at all: those not stuck near chance on their training images.
+
+    Some initialisations never leave a training accuracy of one half (a dead network under a
+    saturating head). Training data alone shows it, so anyone would start such a run again, and
+    the paper's captions are surely of none; it says nothing about generalisation. `stuck_table`
+    counts them.
+    """
+    return frame[_ends(frame) >= STUCK_BELOW].reset_index(drop=True)
+
+
+def stuck_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return per row how many runs there are and how many of them are stuck, see `learned`."""
+    stuck = (_ends(frame) < STUCK_BELOW).groupby(frame["name"], sort=False)
+    return pd.DataFrame({"runs": stuck.size(), "stuck": stuck.sum()})
+
+
+def _ends(frame: pd.DataFrame) -> pd.Series:
+    return frame["train_acc"].map(lambda history: float(history[-1]))
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
@@ -252,21 +274,21 @@ def seconds_table(frame: pd.DataFrame) -> pd.DataFrame:
 def paired_differences(
     frame: pd.DataFrame, name: str, reference: str, *, measure: str = "val_acc_mean"
 ) -> pd.DataFrame:
-    """Return the differences of two rows over the same folds and seeds.
+    """Return the differences of two rows over the folds and seeds that both have.
 
     Returns:
-        fold, seed, n_train, n_val, difference (row minus reference), in fold and seed order.
+        fold, seed, n_train, n_val, difference (row minus reference), in seed and fold order.
 
     Raises:
-        ValueError: the rows were not run on the same folds and seeds.
+        ValueError: the frame lacks one of the rows.
     """
-    values = run_values(frame).set_index(["seed", "fold"])
-    one = values[values["name"] == name].sort_index()
-    two = values[values["name"] == reference].sort_index()
-    if not one.index.equals(two.index):
-        raise ValueError(f"{name} and {reference} were not run on the same folds and seeds")
-    out = one[["n_train", "n_val"]].assign(difference=one[measure] - two[measure])
-    return out.reset_index()
+    values = run_values(frame).set_index(["seed", "fold"]).sort_index()
+    one, two = (values[values["name"] == row] for row in (name, reference))
+    if one.empty or two.empty:
+        raise ValueError(f"no runs of {name if one.empty else reference} to compare")
+    both = one.index.intersection(two.index)
+    difference = one.loc[both, measure] - two.loc[both, measure]
+    return one.loc[both, ["n_train", "n_val"]].assign(difference=difference).reset_index()
 
 
 def history_frame(frame: pd.DataFrame) -> pd.DataFrame:

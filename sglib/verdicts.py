@@ -10,14 +10,14 @@ import dataclasses
 
 import pandas as pd
 
+from sglib.effects import compare_folds
 from sglib.paper import CONCLUSIONS
 from sglib.people import person_interval, sign_flip_test
-from sglib.results import run_values
+from sglib.results import paired_differences, run_values
 from sglib.stats import (
     ONE_IMAGE,
     Comparison,
     Direction,
-    corrected_t,
     holm,
     verdict,
 )
@@ -63,27 +63,21 @@ CLAIMS = (
 
 
 def claim_differences(frame: pd.DataFrame, claim: Claim) -> pd.DataFrame:
-    """Return a claim's difference in every run.
+    """Return a claim's difference in every run that both sides have.
 
     Args:
         frame: runs of `experiments.STUDIES["verdicts"]`, all of one scheme.
 
     Returns:
         fold, seed, n_train, n_val, difference (fraction).
-
-    Raises:
-        ValueError: row and reference were not run on the same folds and seeds.
     """
-    values = run_values(frame).set_index(["seed", "fold"]).sort_index()
-    row = values[values["name"] == claim.row]
-    if claim.reference == GAP:
-        difference = row["train_acc_mean"] - row[MEASURE]
-    else:
-        reference = values[values["name"] == claim.reference]
-        if not row.index.equals(reference.index):
-            raise ValueError(f"{claim.label}: not run on the same folds and seeds")
-        difference = row[MEASURE] - reference[MEASURE]
-    return row[["n_train", "n_val"]].assign(difference=difference).reset_index()
+    if claim.reference != GAP:
+        return paired_differences(frame, claim.row, claim.reference, measure=MEASURE)
+    row = run_values(frame)
+    row = row[row["name"] == claim.row]
+    return row[["fold", "seed", "n_train", "n_val"]].assign(
+        difference=row["train_acc_mean"] - row[MEASURE]
+    )
 
 
 def compare(frame: pd.DataFrame, claim: Claim) -> Comparison:
@@ -95,11 +89,11 @@ def compare(frame: pd.DataFrame, claim: Claim) -> Comparison:
     schemes = set(frame["scheme"])
     runs = claim_differences(frame, claim)
     if schemes == {"kfold"}:
-        return corrected_t(
-            runs["difference"], n_train=runs["n_train"].mean(), n_val=runs["n_val"].mean()
-        )
+        return compare_folds(runs)
     if schemes == {"person"}:
         people = runs.groupby("fold")["difference"].mean()  # seeds are not people
+        if len(people) < 2:
+            return compare_folds(runs[:0])
         return Comparison(
             person_interval(people, kind="difference"), sign_flip_test(people.to_numpy())
         )

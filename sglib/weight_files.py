@@ -1,5 +1,6 @@
 """Model files: trained weights and what is needed to use them, in one safetensors file."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -159,7 +160,8 @@ def save(path: str | os.PathLike, model: ModelFile) -> Path:
         temp.write_bytes(data)
         temp.replace(path)
     except OSError as error:
-        temp.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temp.unlink()
         raise SglibError(f"{path}: cannot write ({error.strerror or error})") from error
     return path
 

@@ -5,7 +5,7 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 from sglib import augment
 from sglib.augment import METHODS, affine, flip
 from sglib.errors import SglibError
-from sglib.policies import POLICIES, Policy, add_bands, blur, erase, exchange_clothes
+from sglib.policies import POLICIES, Chain, Policy, add_bands, blur, erase, exchange_clothes
 
 EVERYTHING = Policy(
     clothes=0.5,
@@ -204,3 +204,13 @@ def test_extras(images: torch.Tensor) -> None:
     column_sd, row_sd = banded.std(2).mean((1, 2)), banded.std(3).mean((1, 2))
     assert ((column_sd < 1e-6) | (row_sd < 1e-6)).all()
     assert 0 < (row_sd > 1e-3).sum() < 40
+
+
+def test_chain(images: torch.Tensor) -> None:
+    assert Chain(())(images, generator()) is images
+    chained = Chain((("noise", 0.1), ("rotation", 5)))(images, generator())
+    draws = generator()
+    by_hand = METHODS["rotation"](METHODS["noise"](images, 0.1, draws), 5, draws)
+    assert torch.equal(chained, by_hand)
+    with pytest.raises(SglibError, match="no method 'zoom'"):
+        Chain((("zoom", 1),))(images, generator())

@@ -66,6 +66,11 @@ def test_numeric_columns_are_marked_and_text_columns_are_not():
     assert "<td>a</td>" in aligned
 
 
-def test_tables_with_spans_are_left_alone():
+def test_rows_with_spans_keep_the_alignment_of_text():
+    head = '<thead><tr><th colspan="2">x</th></tr><tr><th>a</th><th>b</th></tr></thead>'
+    aligned = align_tables(f"<table>{head}<tbody><tr><td>1</td><td>b</td></tr></tbody></table>")
+    assert '<th colspan="2">x</th>' in aligned
+    assert '<th class="num">a</th><th>b</th>' in aligned
+    assert '<td class="num">1</td><td>b</td>' in aligned
     table = '<table><tr><td colspan="2">1</td></tr><tr><td>1</td><td>2</td></tr></table>'
     assert "num" not in align_tables(table)

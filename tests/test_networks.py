@@ -30,13 +30,16 @@ def test_budgets_are_the_papers_networks() -> None:
 @pytest.mark.parametrize("standardise", [False, True])
 @pytest.mark.parametrize("row", [False, True])
 def test_shapes(pooling: str, standardise: bool, row: bool) -> None:
-    shape = Shape((4, 6), (True, False), pooling=pooling, standardise=standardise, row=row)
+    shape = Shape((4, 6), (True, False), pooling=pooling, standardise=standardise, row=row, top=18)
     model = FaceNet(shape).eval()
     assert count_parameters(model) == by_hand(shape)
     images = torch.rand(3, 1, 30, 32)
     logits = model(images)
     assert logits.shape == (3, 2)
     assert torch.isfinite(model(torch.zeros(1, 1, 30, 32))).all()
+    below = images.clone()
+    below[:, :, 18:] = 0
+    assert torch.equal(model(below), logits)
     if standardise:
         assert torch.allclose(model(images * 0.5 + 0.2), logits, atol=0.2)
 

@@ -34,7 +34,9 @@ def shown(data, **metadata):
 def notebook(title="# 01 · The <b> baseline", *, alt="two curves"):
     about = {"image/png": {"alt": alt, "caption": "n = <5>"}}
     cells = [
-        new_markdown_cell(f"{title}\n\nDoes *it* reproduce, [here](x)?\n\nMore text."),
+        new_markdown_cell(
+            f"{title}\n\n**Question.** Does *it* reproduce, [here](x)?\n\nMore text."
+        ),
         new_code_cell('profile = "smoke"', metadata={"tags": ["parameters"]}),
         new_code_cell(
             "SECRET_SETUP = 1",

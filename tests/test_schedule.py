@@ -96,6 +96,18 @@ def test_seeds_differ_in_every_draw():
         assert len({one.initial[name].tobytes() for one in found}) == len(seeds), name
 
 
+def test_every_kind_of_draw_has_a_stream_of_its_own(monkeypatch):
+    streams, real = [], np.random.SeedSequence
+
+    def record(entropy, *, spawn_key):
+        streams.append(spawn_key)
+        return real(entropy, spawn_key=spawn_key)
+
+    monkeypatch.setattr(np.random, "SeedSequence", record)
+    make_schedule(EVERYTHING, N, 0)
+    assert len(streams) == len(set(streams)) == 4  # weights, order, mirroring, dropout
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"l2": 0.1}, {"lr": 0.1}, {"head": "logit"}, {"scaling": "symmetric"}, {"batch_size": 8}],

@@ -1,0 +1,51 @@
+"""Model files and pictures for tests: untrained networks from a seed, so that nothing ships."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sglib import weight_files
+from sglib.networks import build_network
+from sglib.weight_files import Member, ModelFile
+
+
+def make_model(
+    *networks: str, name: str = "fake", seed: int = 0, head: str = "logit", **settings: object
+) -> ModelFile:
+    """Return a model of untrained networks that does not give all pictures the same answer."""
+    states = []
+    for i, network in enumerate(networks or ("ConvNN_2",)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + i)
+            module = build_network(network)
+        states.append({k: v.numpy().copy() for k, v in module.state_dict().items()})
+    members = tuple(
+        Member(network, head=head, seed=seed + i)
+        for i, network in enumerate(networks or ("ConvNN_2",))
+    )
+    settings = {"temperature": 0.05, "data": "tiny", "data_digest": "0" * 64} | settings
+    return ModelFile(name=name, members=members, states=tuple(states), **settings)
+
+
+def save_model(folder: Path, *networks: str, **settings: object) -> Path:
+    """Write such a model file and return its path."""
+    model = make_model(*networks, **settings)
+    return weight_files.save(folder / f"{model.name}.safetensors", model)
+
+
+def random_images(n: int, *, seed: int = 0) -> np.ndarray:
+    """Return smooth random pictures, uint8 (N, 30, 32): what a JPEG keeps."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (n, 5, 4), dtype=np.uint8)
+    pictures = [Image.fromarray(one).resize((32, 30), Image.Resampling.BICUBIC) for one in coarse]
+    return np.stack([np.asarray(picture) for picture in pictures])
+
+
+def write_jpegs(folder: Path, n: int, *, seed: int = 0, quality: int = 75) -> list[str]:
+    """Write 0.jpg to n-1.jpg, 30×32 grey, and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [str(folder / f"{i}.jpg") for i in range(n)]
+    for path, image in zip(paths, random_images(n, seed=seed), strict=True):
+        Image.fromarray(image).save(path, quality=quality)
+    return paths
