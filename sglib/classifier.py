@@ -1,10 +1,9 @@
 """`Classifier`: a trained model that says of pictures whether the person wears sunglasses."""
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +15,9 @@ from sglib.inputs import as_pictures
 from sglib.models import MODELS, build_model
 from sglib.weight_files import Member, ModelFile
 from sglib.writers import COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd  # where tables are made: the command line does without
 
 BATCH = 256  # images at once: what more of them compute leaves the processor's cache
 
@@ -51,7 +53,8 @@ class Scorer(nn.Module):
 
     def log_odds(self, images: Tensor) -> Tensor:
         """Return ln(p / (1 - p)) of the probability p of sunglasses, float32 (N,)."""
-        x = images.unsqueeze(1).float()  # (N, 1, 30, 32)
+        dtype = next(self.parameters()).dtype
+        x = images.unsqueeze(1).to(dtype)  # (N, 1, 30, 32)
         margins = []
         for network, scaling in zip(self.networks, self.scalings, strict=True):
             scaled = x / 255.0 if scaling == "unit" else x / 127.5 - 1.0
@@ -145,7 +148,7 @@ class Classifier:
         threshold: float | None = None,
         crop: str = "none",
         jobs: int | None = None,
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
         """Say of pictures what they show.
 
         Args:
@@ -162,6 +165,8 @@ class Classifier:
         Raises:
             SglibError: arrays that are no pictures. A bad file is a row, not an error.
         """
+        import pandas as pd
+
         if _are_paths(pictures):
             return self._predict_files(pictures, threshold=threshold, crop=crop, jobs=jobs)
         images, statuses = as_pictures(pictures)
@@ -191,7 +196,9 @@ class Classifier:
 
     def _predict_files(
         self, paths: Any, *, threshold: float | None, crop: str, jobs: int | None
-    ) -> pd.DataFrame:
+    ) -> "pd.DataFrame":
+        import pandas as pd
+
         from sglib.discover import Discovery
         from sglib.predict import Options, predict_files
 

@@ -141,7 +141,8 @@ def _read_list(stdin: BinaryIO | None) -> Iterator[str]:
     if stdin is None:
         raise SglibError("a list of files (-) was asked for, but there is no standard input")
     rest, separator = b"", b""
-    while chunk := stdin.read(_CHUNK):
+    read = getattr(stdin, "read1", stdin.read)  # what is there, without waiting for more
+    while chunk := read(_CHUNK):
         if not separator:
             separator = b"\0" if b"\0" in chunk else b"\n"
         *lines, rest = (rest + chunk).split(separator)

@@ -69,13 +69,18 @@ def compare_folds(runs: pd.DataFrame) -> Comparison:
     )
 
 
+def points(fraction: float) -> str:
+    """Return a difference of fractions as percentage points with a sign; a dash where unknown."""
+    return "–" if math.isnan(fraction) else f"{100 * fraction:+.2f}"
+
+
 def readable(table: pd.DataFrame) -> pd.DataFrame:
     """Format `effects` for reading, in percentage points."""
     return pd.DataFrame(
         {
-            "difference (points)": [f"{100 * mean:+.2f}" for mean in table["mean"]],
+            "difference (points)": table["mean"].map(points).to_list(),
             "95 % interval": [
-                f"[{100 * low:+.2f}, {100 * high:+.2f}]"
+                f"[{points(low)}, {points(high)}]"
                 for low, high in zip(table["low"], table["high"], strict=True)
             ],
             "p (Holm)": [f"{p:.3f}" for p in table["p_holm"]],
@@ -94,7 +99,7 @@ def sentence(effect: pd.Series) -> str:
     else:
         word = "makes no difference that these runs could show"
     return (
-        f"`{effect['row']}` against `{effect['reference']}` {word}: {100 * effect['mean']:+.2f} "
-        f"points [{100 * effect['low']:+.2f}, {100 * effect['high']:+.2f}] "
+        f"`{effect['row']}` against `{effect['reference']}` {word}: {points(effect['mean'])} "
+        f"points [{points(effect['low'])}, {points(effect['high'])}] "
         f"(n = {effect['n']} pairs)"
     )

@@ -13,7 +13,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sglib.classifier import load
+from sglib import weight_files
+from sglib.classifier import Scorer
 from sglib.faceset import HEIGHT, WIDTH
 
 
@@ -44,18 +45,22 @@ class SunglassesClassifier(ClassifierMixin, BaseEstimator):
             SglibError: there is no such model.
         """
         X, y = validate_data(self, _rows(X), y)
-        self._classifier = load(self.model)
+        # float64: a picture's answer must not depend on which others come with it, and in float32
+        # the last digits do
+        self._scorer = Scorer(weight_files.load(self.model)).double()
         self.regression_ = LogisticRegression().fit(self._log_odds(X), y)
         self.classes_ = self.regression_.classes_
         return self
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the labels, (N,)."""
-        return self.regression_.predict(self._features(X))
+        features = self._features(X)
+        return self.regression_.predict(features)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probability of each of `classes_`, float64 (N, n_classes)."""
-        return self.regression_.predict_proba(self._features(X))
+        features = self._features(X)
+        return self.regression_.predict_proba(features)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -71,8 +76,8 @@ class SunglassesClassifier(ClassifierMixin, BaseEstimator):
         """Return float64 (N, 1)."""
         images = torch.from_numpy(self._pixels(X))
         with torch.inference_mode():
-            parts = [self._classifier.scorer.log_odds(part) for part in images.split(256)]
-        return torch.cat(parts).double().numpy()[:, None]
+            parts = [self._scorer.log_odds(part) for part in images.split(256)]
+        return torch.cat(parts).numpy()[:, None]
 
     def _pixels(self, X: np.ndarray) -> np.ndarray:
         """Return rows of pixels as uint8 (N, 30, 32)."""

@@ -7,6 +7,7 @@ import contextlib
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,7 +52,8 @@ class Output:
         else:
             format = self._place(path, format, shard)
         self.format = format
-        self._writer: Writer = WRITERS[format](self._out)
+        with self._errors_said():
+            self._writer: Writer = WRITERS[format](self._out)
 
     def _place(self, path: str, format: str | None, shard: tuple[int, int]) -> str:
         target = Path(path).expanduser()
@@ -84,25 +86,21 @@ class Output:
         Raises:
             SglibError: the disk is full or the like.
         """
-        try:
+        with self._errors_said():
             self._writer.write(rows)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise SglibError(f"{self.path}: cannot write ({error.strerror})") from error
 
     def close(self) -> None:
-        """End the output and give it its name."""
-        try:
+        """End the output and give it its name.
+
+        Raises:
+            SglibError: as above.
+        """
+        with self._errors_said():
             self._writer.close()
             if self.path is not None:
                 self._out.close()
             if self._temp is not None:
                 self._temp.replace(self.path)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            raise SglibError(f"{self.path}: cannot write ({error.strerror})") from error
 
     def abandon(self) -> str:
         """End the output after a failure; return the name under which its rows were kept."""
@@ -111,6 +109,17 @@ class Output:
         partial = self.path.with_name(f"{self.path.name}.partial")
         with contextlib.suppress(OSError, ValueError):
             self._writer.close()
-        self._out.close()
+        with contextlib.suppress(OSError):
+            self._out.close()
         self._temp.replace(partial)
         return str(partial)
+
+    @contextlib.contextmanager
+    def _errors_said(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:  # not a failure: whoever reads has seen enough
+            raise
+        except OSError as error:
+            name = self.path or "stdout"
+            raise SglibError(f"{name}: cannot write ({error.strerror})") from error

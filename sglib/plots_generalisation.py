@@ -37,7 +37,7 @@ def plot_schemes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_yticks(places, table.index)
     ax.set_xlabel("validation accuracy")
     ax.grid(axis="y", visible=False)
-    ax.legend(loc="lower left")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return ax
 
 

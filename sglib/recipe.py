@@ -97,7 +97,7 @@ def fit_recipe(
     if initial is not None:
         model.load_state_dict(initial)
     model = model.to(device, memory_format=torch.channels_last).train()
-    x = to_input(images).to(device)
+    x = _check(images).to(device)
     y = torch.from_numpy(np.asarray(labels, np.int64)).to(device)
     draws = torch.Generator().manual_seed(seed)
     n_batches = max(1, round(len(x) / recipe.batch_size))
@@ -174,9 +174,17 @@ def to_input(images: np.ndarray) -> Tensor:
     Raises:
         SglibError: another type or shape.
     """
+    return _scale(_check(images))
+
+
+def _check(images: np.ndarray) -> Tensor:
     if images.dtype != np.uint8 or images.ndim != 3:
         raise SglibError(f"images must be uint8 (N, H, W), got {images.dtype} {images.shape}")
-    return torch.from_numpy(np.ascontiguousarray(images)).float().div_(255).unsqueeze(1)
+    return torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1)
+
+
+def _scale(images: Tensor) -> Tensor:
+    return images.float().div_(255)
 
 
 def _augmented(
@@ -185,7 +193,7 @@ def _augmented(
     """Yield augmented images and their rows, batch by batch; many are augmented at once."""
     for start in range(0, len(batches), _BLOCK):
         block = batches[start : start + _BLOCK]
-        shown = policy(x[torch.cat(list(block))], draws)
+        shown = policy(_scale(x[torch.cat(list(block))]), draws)
         parts = shown.contiguous(memory_format=torch.channels_last).split([len(r) for r in block])
         yield from zip(parts, block, strict=True)
 

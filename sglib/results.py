@@ -187,8 +187,13 @@ def side_by_side(comparison: pd.DataFrame) -> pd.DataFrame:
 def study_table(study: Study) -> pd.DataFrame:
     """Return a study's rows with the settings that they may differ in, and the paper's section."""
     fields = dict.fromkeys(("section", "model", "n_epochs", *study.scientific))
-    rows = [{field: getattr(row, field) for field in fields} for row in study.rows]
+    rows = [{field: _shortest(getattr(row, field)) for field in fields} for row in study.rows]
     return pd.DataFrame(rows, index=pd.Index([row.name for row in study.rows], name="experiment"))
+
+
+def _shortest(value: object) -> object:
+    """Return a float as text without trailing zeros: 5e-06, not 0.000005."""
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def printed_table(names: Iterable[str]) -> pd.DataFrame:
@@ -262,11 +267,12 @@ def seconds_table(frame: pd.DataFrame) -> pd.DataFrame:
     steps = np.ceil(shown / frame["batch_size"]) * frame["n_epochs"]
     table = frame.assign(steps=steps.astype(int)).groupby("name", sort=False)
     out = table.agg(
-        engine=("engine", "first"),
+        ran_on=("engine", "first"),  # `engine=` is an argument of pandas' own
         runs=("seconds", "size"),
         steps=("steps", "first"),
         seconds=("seconds", "mean"),
     )
+    out = out.rename(columns={"ran_on": "engine"})
     out["microseconds_per_step"] = out["seconds"] / out["steps"] * 1e6
     return out
 

@@ -13,9 +13,9 @@ TWIN_SEED = 11  # of the synthetic people; not 0, the embedded default data set
 _TWIN_OFFSET = 1000  # pretraining and training draw from different streams
 
 RECIPES: dict[str, Recipe] = {
-    "small": Recipe(network="small"),
-    "base": Recipe(network="base"),
-    "best": Recipe(network="base", n_models=5),
+    "small": Recipe(network="small", n_epochs=80, twin_subjects=4000, twin_epochs=8),
+    "base": Recipe(network="base", n_epochs=80, twin_subjects=4000, twin_epochs=8),
+    "best": Recipe(network="base", n_epochs=80, twin_subjects=4000, twin_epochs=8, n_models=5),
 }
 
 

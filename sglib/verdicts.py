@@ -10,7 +10,7 @@ import dataclasses
 
 import pandas as pd
 
-from sglib.effects import compare_folds
+from sglib.effects import compare_folds, points
 from sglib.paper import CONCLUSIONS
 from sglib.people import person_interval, sign_flip_test
 from sglib.results import paired_differences, run_values
@@ -60,6 +60,18 @@ CLAIMS = (
     Claim(5, "final_1", "baseline_1"),
     Claim(5, "final_2", "baseline_2"),
 )
+
+
+def claims() -> pd.DataFrame:
+    """Return the claims as they were written before any run."""
+    return pd.DataFrame(
+        {
+            "conclusion": [CONCLUSIONS[claim.number - 1] for claim in CLAIMS],
+            "difference in accuracy": [claim.label for claim in CLAIMS],
+            "claimed to be": [f"{claim.direction} than 0" for claim in CLAIMS],
+        },
+        index=pd.Index([claim.number for claim in CLAIMS], name="number"),
+    )
 
 
 def claim_differences(frame: pd.DataFrame, claim: Claim) -> pd.DataFrame:
@@ -159,18 +171,18 @@ def _joint(words: pd.Series) -> str:
     return "refuted" if (words == "refuted").any() else "undecided"
 
 
-def readable(claims: pd.DataFrame) -> pd.DataFrame:
+def readable(table: pd.DataFrame) -> pd.DataFrame:
     """Format `claims_table` for reading, in percentage points."""
     return pd.DataFrame(
         {
-            "effect (points)": [f"{100 * x:+.2f}" for x in claims["effect"]],
+            "effect (points)": table["effect"].map(points).to_list(),
             "95 % interval": [
-                f"[{100 * low:+.2f}, {100 * high:+.2f}]"
-                for low, high in zip(claims["low"], claims["high"], strict=True)
+                f"[{points(low)}, {points(high)}]"
+                for low, high in zip(table["low"], table["high"], strict=True)
             ],
-            "p (Holm)": [f"{p:.4f}" for p in claims["p_holm"]],
-            "n": claims["n"].to_numpy(),
-            "verdict": claims["verdict"].to_numpy(),
+            "p (Holm)": [f"{p:.4f}" for p in table["p_holm"]],
+            "n": table["n"].to_numpy(),
+            "verdict": table["verdict"].to_numpy(),
         },
-        index=pd.Index(claims["comparison"], name="claim"),
+        index=pd.Index(table["comparison"], name="claim"),
     )

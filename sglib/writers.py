@@ -1,10 +1,9 @@
 """Predictions as table, CSV, JSON lines, Parquet, or in the course's format, as they come."""
 
-import csv
 import dataclasses
-import io
 import json
 import os
+import re
 import unicodedata
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -13,6 +12,7 @@ import numpy as np
 
 COLUMNS = ("file", "label", "probability", "status")
 FORMATS = ("table", "csv", "json", "parquet", "course")
+_CSV_SPECIAL = re.compile(r'[",\r\n]')
 _ROW_GROUP = 65_536  # rows of Parquet held before they are written
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}  # of characters that a table escapes
 
@@ -68,23 +68,25 @@ class CsvWriter:
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
-        self._emit([COLUMNS])
+        self._out.write((",".join(COLUMNS) + "\n").encode())
 
     def write(self, rows: Rows) -> None:
         """Write rows."""
-        self._emit(
-            zip(map(readable, rows.files), rows.labels, _numbers(rows), rows.statuses, strict=True)
-        )
+        lines = []
+        for file, label, prob, status in _tuples(rows):
+            number = "" if prob is None else f"{prob:.6g}"
+            lines.append(f"{_quoted(readable(file))},{label or ''},{number},{_quoted(status)}\n")
+        self._out.write("".join(lines).encode())
+        self._out.flush()
 
     def close(self) -> None:
         """Write what is left."""
         self._out.flush()
 
-    def _emit(self, lines: Any) -> None:
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(lines)
-        self._out.write(text.getvalue().encode())
-        self._out.flush()
+
+def _quoted(text: str) -> str:
+    # by hand: before Python 3.13 the csv module leaves a carriage return unquoted
+    return '"' + text.replace('"', '""') + '"' if _CSV_SPECIAL.search(text) else text
 
 
 class JsonWriter:
@@ -200,10 +202,6 @@ class CourseWriter:
         lines = (f"{i},{self._results[i]}\n" for i in sorted(self._results))
         self._out.write(("id,result\n" + "".join(lines)).encode())
         self._out.flush()
-
-
-def _numbers(rows: Rows) -> list[str]:
-    return ["" if prob != prob else f"{prob:.6g}" for prob in rows.probs.tolist()]
 
 
 def _tuples(rows: Rows) -> Any:

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from sglib import weight_files
+from sglib.classifier import Scorer
 from sglib.networks import build_network
 from sglib.weight_files import Member, ModelFile
 
@@ -25,8 +26,15 @@ def make_model(
         Member(network, head=head, seed=seed + i)
         for i, network in enumerate(networks or ("ConvNN_2",))
     )
-    settings = {"temperature": 0.05, "data": "tiny", "data_digest": "0" * 64} | settings
-    return ModelFile(name=name, members=members, states=tuple(states), **settings)
+    facts = {"name": name, "members": members, "states": tuple(states)}
+    facts |= {"data": "tiny", "data_digest": "0" * 64} | settings
+    if "temperature" in settings or "bias" in settings:
+        return ModelFile(**facts)
+    # spread around one half, as an untrained network does not do by itself
+    with torch.inference_mode():
+        odds = Scorer(ModelFile(**facts)).log_odds(torch.from_numpy(random_images(64, seed=99)))
+    temperature = max(float(odds.std()), 1e-3)
+    return ModelFile(**facts, temperature=temperature, bias=-float(odds.median()) / temperature)
 
 
 def save_model(folder: Path, *networks: str, **settings: object) -> Path:

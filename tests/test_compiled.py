@@ -38,12 +38,11 @@ def data(tiny_faces):
 
 @pytest.fixture(scope="module")
 def many():
-    """Return 240 + 60 noisy images, hard enough that a network of three epochs is unsure."""
+    """Return 240 + 60 noisy images, the band over the eyes between clear and hard to see."""
     rng = np.random.default_rng(5)
     labels = rng.integers(0, 2, 300)
     images = rng.normal(140, 30, (300, 30, 32))
-    depth = rng.uniform(5, 80, 300) * labels  # from faint to clear
-    images[:, 9:14, 7:25] -= depth[:, None, None]
+    images[:, 9:14, 7:25] -= (labels * rng.uniform(30, 80, 300))[:, None, None]
     images = np.clip(images, 0, 255).astype(np.uint8)
     return FitData(images[:240], labels[:240], images[240:], labels[240:])
 
@@ -120,10 +119,18 @@ def test_l2_adds_lambda_times_the_weight(base, data):
 
 
 @MODELS
-@pytest.mark.parametrize("level", [0, 255])
-def test_ties_in_the_max_poolings_go_as_in_pytorch(base, level):
-    # in an even image all windows but those at the edge are ties
-    check_step(base, np.full((1, 30, 32), level, np.uint8), np.array([1]))
+@pytest.mark.parametrize("layer", ["conv1", "conv2"])
+def test_ties_in_the_max_poolings_go_as_in_pytorch(base, layer, data):
+    initial = make_schedule(base, 1, 0).initial
+    # what the layer gives is its bias everywhere; its gradient tells which of the equal ones won
+    initial[f"{layer}.weight"] = np.zeros_like(initial[f"{layer}.weight"])
+    initial[f"{layer}.bias"] = np.abs(initial[f"{layer}.bias"]) + np.float32(0.1)
+    images, labels = data.train_images[:1], data.train_labels[:1]
+    _, expected, _ = step_of_pytorch(base, initial, images, labels)
+    _, gradients, _ = first_step(base, initial, images, labels)
+    assert expected[f"{layer}.weight"].any()
+    for name, value in expected.items():
+        np.testing.assert_allclose(gradients[name], value, rtol=1e-6, atol=1e-12, err_msg=name)
 
 
 @MODELS
@@ -182,14 +189,22 @@ def test_a_run_in_float64_equals_the_reference(row, data):
     np.testing.assert_allclose(found.val_probs, expected.val_probs, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("row", [*PAPER[:3], *PAPER[-2:]], ids=lambda row: row.name)
-def test_three_epochs_give_the_same_predictions(row, many):
+def test_three_epochs_give_the_same_predictions(row, dtype, many):
+    # In float64 this holds for any row and seed. In float32 training is chaotic as long as it has
+    # not found its way: two float32 engines part as far as the reference from its float64 self.
     row = settings(row, n_epochs=3)
-    schedule = make_schedule(row, len(many.train_images), 1)
+    schedule = make_schedule(row, len(many.train_images), 3)
+    torch_dtype = torch.float64 if dtype is np.float64 else torch.float32
+    fits = (
+        fit_compiled(row, many, schedule, dtype=dtype),
+        fit_reference(row, many, schedule, dtype=torch_dtype),
+    )
     images = np.concatenate([many.train_images, many.val_images])
     x = torch.tensor(scale_pixels(images, row.scaling))[:, None]
     preds = []
-    for fitted in (fit_compiled(row, many, schedule), fit_reference(row, many, schedule)):
+    for fitted in fits:
         model = build_model(row.model, head=row.head)
         model.load_state_dict({k: torch.tensor(v) for k, v in fitted.weights.items()})
         _, _, probs = evaluate(model, x, torch.zeros(len(x), dtype=torch.int64))
@@ -197,6 +212,9 @@ def test_three_epochs_give_the_same_predictions(row, many):
         np.testing.assert_allclose(fitted.val_probs, probs[len(many.train_images) :], atol=1e-5)
     assert (preds[0] == preds[1]).sum() >= 0.995 * len(images)
     assert 0.05 < preds[0].mean() < 0.95
+    if dtype is np.float64:
+        for name, values in fits[1].history.items():
+            np.testing.assert_allclose(fits[0].history[name], values, rtol=1e-9, err_msg=name)
 
 
 def constant_outputs(row, outputs):

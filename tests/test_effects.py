@@ -77,10 +77,16 @@ def test_another_measure():
     assert found.loc[0, ["mean", "low", "high", "p"]].tolist() == [0, 0, 0, 1]
 
 
-def test_runs_that_are_not_pairs_are_refused():
+def test_only_pairs_count():
     frame = pd.concat([frame_of(baseline_1=[0] * 4), frame_of(flip_1=DIFFERENCES).iloc[:3]])
-    with pytest.raises(ValueError, match="not run on the same folds and seeds"):
-        effects(frame, [("flip_1", "baseline_1")])
+    found = effects(frame, [("flip_1", "baseline_1")])
+    assert found.loc[0, "n"] == 3
+    assert found.loc[0, "mean"] == pytest.approx(0.02)
+
+
+def test_a_row_that_was_not_run_is_named():
+    with pytest.raises(ValueError, match="no runs of flip_1"):
+        effects(frame_of(baseline_1=[0] * 4), [("flip_1", "baseline_1")])
 
 
 def test_readable_is_in_percentage_points(table):

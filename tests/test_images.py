@@ -127,6 +127,14 @@ def test_damaged(data: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
+def outcome(data: bytes) -> tuple[int, ...] | str:
+    """Return the shape of what was read, or that there is a one-line reason why not."""
+    try:
+        return fit(gray_of(data)).shape
+    except PictureError as error:
+        return "a reason" if str(error) and "\n" not in str(error) else repr(error)
+
+
 def test_any_flipped_bytes_give_pixels_or_a_reason() -> None:
     rng = np.random.default_rng(0)
     exif = Image.Exif()
@@ -136,10 +144,7 @@ def test_any_flipped_bytes_give_pixels_or_a_reason() -> None:
         for _ in range(40):
             bad = good.copy()
             bad[rng.integers(0, len(bad), 4)] = rng.integers(0, 256, 4)
-            try:
-                assert fit(gray_of(bad.tobytes())).shape == (30, 32)
-            except PictureError as error:
-                assert str(error)
+            assert outcome(bad.tobytes()) in ((30, 32), "a reason")
 
 
 def test_floats_and_wide_integers_are_not_guessed() -> None:
@@ -176,7 +181,7 @@ def test_proportions_are_kept_and_edges_repeated() -> None:
     left, right = fit(tall[:, :32]), fit(tall[:, 32:])
     assert (left == 0).all()
     assert (right == 255).all()
-    wide = np.tile(np.array([0, 255], np.uint8).repeat(20)[:, None], (1, 400))
+    wide = np.tile(np.array([0, 255], np.uint8).repeat(25)[:, None], (1, 400))
     assert (fit(wide)[:15] == 0).all()
     assert (fit(wide)[15:] == 255).all()
 
@@ -241,7 +246,4 @@ def test_no_format_raises_anything_else(tmp_path: Path) -> None:
     ]
     for start in starts:
         for n in (0, 10, 600):
-            try:
-                decode(start(n) or b"x")
-            except PictureError as error:
-                assert "\n" not in str(error)
+            assert outcome(start(n) or b"x") in ((30, 32), "a reason")

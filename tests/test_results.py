@@ -314,6 +314,9 @@ def test_seconds_table_by_hand():
         make_run("baseline_1", n_epochs=3, engine="reference-cpu", seconds=9.0),
     )
     table = seconds_table(frame)
+    assert table.columns.tolist() == [
+        *("engine", "runs", "steps", "seconds", "microseconds_per_step"),
+    ]
     assert table.loc["flip_1"].tolist() == ["compiled", 2, 750, 0.75, pytest.approx(1000)]
     assert table.loc["baseline_1"].tolist() == [
         *("reference-cpu", 1, 900, 9.0),
@@ -343,12 +346,23 @@ def test_paired_differences_use_the_measure_asked_for():
         assert found["difference"].tolist() == pytest.approx([expected]), measure
 
 
-def test_unpaired_runs_are_refused():
+def test_only_folds_and_seeds_that_both_have_are_paired():
     frame = make_frame(
-        *make_grid("flip_1", [0.9, 0.8]), make_run("baseline_1"), make_run("baseline_1", seed=1)
+        *make_grid("flip_1", [0.9, 0.8, 0.7]),
+        make_run("baseline_1", seed=1, val_acc=0.5),
+        make_run("baseline_1", seed=0, fold=1, val_acc=0.6),
+        make_run("baseline_1", seed=2, val_acc=0.7),
     )
-    with pytest.raises(ValueError, match="flip_1 and baseline_1 were not run on the same folds"):
-        paired_differences(frame, "flip_1", "baseline_1")
+    found = paired_differences(frame, "flip_1", "baseline_1")
+    assert list(zip(found["seed"], found["fold"], strict=True)) == [(0, 1), (1, 0)]
+    assert found["difference"].tolist() == pytest.approx([0.2, 0.2])
+
+
+@pytest.mark.parametrize("pair", [("flip_1", "baseline_1"), ("baseline_1", "flip_1")])
+def test_a_row_that_was_not_run_is_named(pair):
+    frame = make_frame(make_run("baseline_1"))
+    with pytest.raises(ValueError, match="no runs of flip_1 to compare"):
+        paired_differences(frame, *pair)
 
 
 def test_history_frame_has_a_row_per_run_and_epoch():

@@ -11,7 +11,7 @@ import pytest
 from sglib import study as study_module
 from sglib.errors import SglibError
 from sglib.experiments import BASELINE, Study
-from sglib.profiles import Config
+from sglib.profiles import PROFILES, Config
 from sglib.store import RunStore
 from sglib.study import run, run_study
 from sglib.units import plan
@@ -124,7 +124,7 @@ def test_run_applies_the_profile(tiny_faces, tmp_path):
         engine="reference",
     )
     assert len(frame) == 4
-    assert set(frame["n_epochs"]) == {6}
+    assert set(frame["n_epochs"]) == {PROFILES["smoke"].max_epochs}
     assert set(frame["name"]) == {"baseline_1", "baseline_2"}
 
 
@@ -148,7 +148,7 @@ from sglib.store import RunStore
 from sglib.study import run_study
 from sglib.units import plan
 rows = tuple(dataclasses.replace(BASELINE, name=f"r{i}", lr=0.001 * (i + 1), n_epochs=1)
-             for i in range(5))
+             for i in range(3))
 faces = load_data("synthetic").train.subset(slice(0, 60))
 units = plan(Study("s", "?", ("lr",), rows), faces, engine="reference")
 print("go", flush=True)
@@ -162,14 +162,14 @@ def test_killed_and_started_again_it_repeats_no_finished_run(tmp_path):
     with subprocess.Popen([*command, "1"], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "go\n"
         store = RunStore(tmp_path / "a")
-        while len(store.keys()) < 6:
+        while len(store.keys()) < 4:
             time.sleep(0.02)
         process.kill()
     before = store.load(store.keys()).set_index("key")["finished"]
-    assert 6 <= len(before) < 25
+    assert 4 <= len(before) < 15
     subprocess.run([*command, "1"], check=True, stdout=subprocess.DEVNULL)
     after = store.load(sorted(store.keys())).set_index("key")
-    assert len(after) == 25
+    assert len(after) == 15
     assert after.loc[before.index, "finished"].equals(before)
     subprocess.run([*command[:-1], str(tmp_path / "b"), "1"], check=True, stdout=subprocess.DEVNULL)
     whole = RunStore(tmp_path / "b").load(after.index)

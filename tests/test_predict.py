@@ -1,0 +1,110 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from model_fakes import make_model, random_images, write_jpegs
+from PIL import Image
+
+from sglib import images, predict
+from sglib.classifier import Classifier
+from sglib.discover import Discovery
+from sglib.errors import SglibError
+from sglib.predict import Options, Reader, is_good, predict_files
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier(make_model())
+
+
+def rows_of(classifier: Classifier, *paths: object, **options: object) -> list[tuple]:
+    jobs = options.pop("jobs", None)
+    parts = predict_files(Discovery(paths), classifier, Options(**options), jobs=jobs)
+    return [
+        row
+        for rows in parts
+        for row in zip(rows.files, rows.labels, rows.probs.tolist(), rows.statuses, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("jobs", [None, 1, 2])
+def test_processes_change_nothing(
+    tmp_path: Path, classifier: Classifier, jobs: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predict, "CHUNK", 8)
+    paths = write_jpegs(tmp_path, 60)
+    expected = classifier.probabilities(
+        np.stack([images.decode(Path(path).read_bytes())[0] for path in paths])
+    )
+    rows = rows_of(classifier, *paths, jobs=jobs)
+    assert [row[0] for row in rows] == paths
+    np.testing.assert_allclose([row[2] for row in rows], expected, atol=1e-6)
+    assert [row[1] for row in rows] == classifier.labels(expected).tolist()
+    assert {row[3] for row in rows} == {"ok"}
+
+
+def test_a_mixed_folder(tmp_path: Path, classifier: Classifier) -> None:
+    picture = Image.fromarray(random_images(1)[0])
+    picture.save(tmp_path / "a.jpg")
+    picture.save(tmp_path / "b.png")
+    picture.resize((640, 600)).convert("RGB").save(tmp_path / "c.jpg")
+    (tmp_path / "d.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:400])
+    (tmp_path / "e.png").write_text("text")
+    (tmp_path / "f.gif").touch()
+    rows = rows_of(classifier, tmp_path, tmp_path / "gone.jpg")
+    statuses = [row[3] for row in rows]
+    assert statuses[:3] == ["ok", "ok", "ok (resized from 640x600)"]
+    assert statuses[3].startswith("damaged picture (")
+    assert statuses[4:] == ["not a picture that can be read", "empty file", "no such file"]
+    assert [is_good(status) for status in statuses] == [True] * 3 + [False] * 4
+    for _, label, prob, status in rows:
+        assert (label == "") == np.isnan(prob) == (not is_good(status))
+    assert rows[2][2] == pytest.approx(rows[1][2], abs=0.2)
+
+
+def test_reader_uses_one_way_for_the_same_pixels(tmp_path: Path) -> None:
+    (path,) = write_jpegs(tmp_path, 1)
+    reader = Reader()
+    (fast,), _ = reader.read([next(iter(Discovery([path])))])
+    slow, status = reader.read_one(path)
+    np.testing.assert_array_equal(fast, slow)
+    assert status == "ok"
+
+
+def test_threshold_moves_labels_only(tmp_path: Path, classifier: Classifier) -> None:
+    paths = write_jpegs(tmp_path, 10)
+    low, high = (rows_of(classifier, *paths, threshold=t) for t in (0.0, 1.0))
+    assert [row[2] for row in low] == [row[2] for row in high]
+    assert {row[1] for row in low} == {"sunglasses"}
+    assert {row[1] for row in high} == {"open"}
+
+
+def test_a_crashing_decoder_costs_one_row(
+    tmp_path: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(data: bytes) -> object:
+        if data == b"crash":
+            os._exit(1)
+        return whole(data)
+
+    whole = images.decode
+    monkeypatch.setattr(images, "decode", decode)
+    monkeypatch.setattr(predict, "CHUNK", 4)
+    paths = write_jpegs(tmp_path, 30)
+    Path(paths[10]).write_bytes(b"crash")
+    rows = rows_of(classifier, *paths, jobs=2)
+    bad = [row for row in rows if row[3] != "ok"]
+    assert [(row[0], row[3]) for row in bad] == [
+        (paths[10], "damaged picture (its decoder crashed)")
+    ]
+
+
+def test_options_are_checked(classifier: Classifier) -> None:
+    with pytest.raises(SglibError, match="crop must be none or auto, got 'yes'"):
+        Options(crop="yes")
+    for threshold in (-0.1, 1.1, float("nan")):
+        with pytest.raises(SglibError, match=r"threshold must be in \[0, 1\]"):
+            Options(threshold=threshold)
+    with pytest.raises(SglibError, match="jobs must be 1 or more, got 0"):
+        list(predict_files([], classifier, jobs=0))
