@@ -136,7 +136,7 @@ def where(typingctx, condition, a, b):
     return a(condition, a, b), codegen
 
 
-# Numbers below 1e-38 cost a processor a hundred times the time of others. Late in training the
+# Numbers below 1e-38 can cost a processor a hundred times the time of others. Late in training the
 # moments of Adam decay through that range by the thousand. Flushing them to zero changes nothing
 # that matters next to Adam's eps = 1e-8.
 _X86 = platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")

@@ -22,13 +22,15 @@ def compare_decays(
     Args:
         faces: a labelled set.
         l2: λ; large, so that a difference would show within the steps.
-        n_steps: training steps at batch size 1, in float64.
+        n_steps: training steps at batch size 1, in float64; at most one per image.
         experiment: network and learning rate.
 
     Returns:
         index: "Adam(weight_decay=λ)" and "AdamW(weight_decay=λ)"; `largest_difference` of any
         weight from the explicit penalty's, and `same` (below 1e-8).
     """
+    if n_steps > len(faces):
+        raise ValueError(f"n_steps must be at most {len(faces)}, got {n_steps}")
     settings = dataclasses.replace(experiment, n_epochs=1)
     schedule = make_schedule(settings, len(faces), 0)
     rows = schedule.order[0, :n_steps]

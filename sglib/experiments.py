@@ -39,8 +39,8 @@ class Experiment:
         _one_of(self, "head", HEADS)
         _one_of(self, "augment", AUGMENTS)
         _one_of(self, "scaling", SCALINGS)
-        _in_range(self, "n_epochs", 1, 100_000)
-        _in_range(self, "batch_size", 1, 1_000_000)
+        _in_range(self, "n_epochs", 1, 100_000, kind=int)
+        _in_range(self, "batch_size", 1, 1_000_000, kind=int)
         _in_range(self, "lr", 0.0, 1e3)
         _in_range(self, "l2", 0.0, 1e3)
         _in_range(self, "p_drop", 0.0, 0.999)
@@ -65,10 +65,12 @@ def _one_of(row: Experiment, field: str, known: tuple[str, ...]) -> None:
         raise SglibError(f"{row.name}: {field} must be one of {', '.join(known)}, got {value!r}")
 
 
-def _in_range(row: Experiment, field: str, low: float, high: float) -> None:
+def _in_range(row: Experiment, field: str, low: float, high: float, *, kind: type = float) -> None:
     value = getattr(row, field)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise SglibError(f"{row.name}: {field} must be in [{low}, {high}], got {value!r}")
+    allowed = int if kind is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, allowed) or not low <= value <= high:
+        what = "a whole number" if kind is int else "a number"
+        raise SglibError(f"{row.name}: {field} must be {what} in [{low}, {high}], got {value!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,10 +116,12 @@ PAPER = (
 """The paper's twelve experiments, in the order of its figures."""
 
 BY_NAME = {row.name: row for row in PAPER}
-# §4.3 and part of §4.4 train longer than the baseline: the same rows without the technique tell
+# §4.3, §4.5 and part of §4.4 train longer than the baseline: the same rows without the technique tell
 # what the additional epochs alone do.
 BASELINE_50 = dataclasses.replace(BASELINE, name="baseline50_1", section="", n_epochs=50)
 BASELINE_50_2 = dataclasses.replace(BASELINE_2, name="baseline50_2", section="", n_epochs=50)
+BASELINE_60 = dataclasses.replace(BASELINE, name="baseline60_1", section="", n_epochs=60)
+BASELINE_60_2 = dataclasses.replace(BASELINE_2, name="baseline60_2", section="", n_epochs=60)
 
 L2_SWEEP = (0.0, 1e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
@@ -156,7 +160,7 @@ STUDIES = {
         Study(
             "l2",
             "Does the paper's L2 penalty help?",
-            ("model", "l2", "n_epochs"),
+            ("model", "l2"),
             (BASELINE_50, BY_NAME["l2_1"], BASELINE_50_2, BY_NAME["l2_2"]),
             (("l2_1", "baseline50_1"), ("l2_2", "baseline50_2")),
         ),
@@ -192,13 +196,15 @@ STUDIES = {
             "final",
             "Is dropout 50 % with L2 the configuration to deploy?",
             ("model", "p_drop", "l2", "n_epochs"),
-            _pick(
-                *("baseline_1", "l2_1", "dropout50_1", "final_1"),
-                *("baseline_2", "l2_2", "dropout50_2", "final_2"),
+            (
+                BASELINE_60,
+                *_pick("l2_1", "dropout50_1", "final_1"),
+                BASELINE_60_2,
+                *_pick("l2_2", "dropout50_2", "final_2"),
             ),
             (
-                *(("final_1", other) for other in ("baseline_1", "l2_1", "dropout50_1")),
-                *(("final_2", other) for other in ("baseline_2", "l2_2", "dropout50_2")),
+                *(("final_1", other) for other in ("baseline60_1", "l2_1", "dropout50_1")),
+                *(("final_2", other) for other in ("baseline60_2", "l2_2", "dropout50_2")),
             ),
         ),
         Study(
@@ -211,7 +217,7 @@ STUDIES = {
             "verdicts",
             "Which of the paper's conclusions hold?",
             _TECHNIQUE,
-            (*PAPER, BASELINE_50, BASELINE_50_2),
+            (*PAPER, BASELINE_50, BASELINE_50_2, BASELINE_60, BASELINE_60_2),
         ),
         Study(
             "logit",

@@ -47,6 +47,10 @@ class FaceSet:
             value = getattr(self, field)
             if value is not None and value.shape != (n,):
                 raise ValueError(f"{self.name}: {field} must be ({n},), got {value.shape}")
+        for field in ("ids", "subjects", "pose", "expression"):
+            value = getattr(self, field)
+            if value is not None and value.dtype.kind != "U":
+                raise ValueError(f"{self.name}: {field} must be a str array, got {value.dtype}")
         if self.labels is not None and (
             self.labels.dtype != np.int64 or not np.isin(self.labels, (0, 1)).all()
         ):

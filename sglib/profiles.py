@@ -101,10 +101,12 @@ def check_device(device: str) -> None:
     """Raise `SglibError` unless PyTorch can use the device here."""
     if device == "cpu":
         return
+    if not isinstance(device, str) or device.partition(":")[0] not in ("cpu", "cuda", "mps"):
+        raise SglibError(f"device must be cpu, cuda, cuda:N or mps, got {device!r}")
     import torch
 
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise SglibError(f"device {device!r} cannot be used here: {reason}") from None

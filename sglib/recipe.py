@@ -144,6 +144,7 @@ def predict_probs(
     images: np.ndarray,
     *,
     mirror: bool = True,
+    shift: int = 1,
     batch_size: int = 1024,
 ) -> np.ndarray:
     """Return the probability of sunglasses per image, float64 (N,).
@@ -152,6 +153,8 @@ def predict_probs(
         models: one network or several, whose logits are averaged; on one device.
         images: uint8 (N, 30, 32).
         mirror: whether the logits of the mirrored image are averaged in.
+        shift: pixels; unless 0, the logits of the image moved up, down, left and right by so much
+            (edge repeated) are averaged in, each also mirrored.
         batch_size: images at once; changes nothing but memory and time.
     """
     models = [models] if isinstance(models, nn.Module) else list(models)
@@ -161,11 +164,20 @@ def predict_probs(
     inputs = to_input(images)
     odds = []
     for batch in inputs.split(batch_size) if len(inputs) else ():
-        batch = batch.to(device)
-        views = (batch, flip(batch)) if mirror else (batch,)
+        views = _views(batch.to(device), mirror=mirror, shift=shift)
         logits = torch.stack([m(view).double() for m in models for view in views]).mean(0)
         odds.append((logits[:, 1] - logits[:, 0]).cpu())
     return torch.cat(odds).sigmoid().numpy() if odds else np.empty(0)
+
+
+def _views(images: Tensor, *, mirror: bool, shift: int) -> list[Tensor]:
+    views = [images]
+    if shift:
+        height, width = images.shape[-2:]
+        padded = F.pad(images, (shift,) * 4, mode="replicate")
+        places = ((0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift))
+        views += [padded[..., y : y + height, x : x + width] for y, x in places]
+    return views + [flip(view) for view in views] if mirror else views
 
 
 def to_input(images: np.ndarray) -> Tensor:

@@ -172,7 +172,8 @@ def side_by_side(comparison: pd.DataFrame) -> pd.DataFrame:
     """
     cells = comparison.assign(
         cell=[
-            f"{row.printed:.3f} → {row.mean:.3f} ± {row.std:.3f}{'' if row.inside else ' !'}"
+            f"{row.printed:.3f} → {row.mean:.3f}"
+            f"{'' if np.isnan(row.std) else f' ± {row.std:.3f}'}{'' if row.inside else ' !'}"
             for row in comparison.itertuples()
         ]
     )

@@ -82,13 +82,27 @@ def test_prediction(eight) -> None:
     assert probs.dtype == np.float64
     assert np.allclose(probs, predict_probs(models, images, batch_size=3), atol=1e-6)
     assert np.allclose(probs, predict_probs(models, images[..., ::-1]), atol=1e-6)
-    one = predict_probs(models[0], images, mirror=False)
-    assert not np.allclose(one, predict_probs(models[0], images[..., ::-1], mirror=False))
+    one = predict_probs(models[0], images, mirror=False, shift=0)
+    assert not np.allclose(one, predict_probs(models[0], images[..., ::-1], mirror=False, shift=0))
+    with torch.no_grad():
+        plain = models[0](to_input(images)).double().softmax(1)[:, 1].numpy()
+    assert np.allclose(one, plain)
     odds = [np.log(p / (1 - p)) for p in (predict_probs(m, images) for m in models)]
     assert np.allclose(np.log(probs / (1 - probs)), np.mean(odds, axis=0))
     assert predict_probs(models, images[:0]).shape == (0,)
     with pytest.raises(SglibError, match="at least one model"):
         predict_probs([], images)
+
+
+def test_views_of_a_prediction(eight) -> None:
+    images, labels = eight
+    model = fit_recipe(QUICK, images, labels, seed=0).model
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2)), mode="edge")
+    views = [padded[:, y : y + 30, x : x + 32] for y, x in ((2, 2), (0, 2), (4, 2), (2, 0), (2, 4))]
+    views += [view[..., ::-1] for view in views]
+    single = [predict_probs(model, view, mirror=False, shift=0) for view in views]
+    odds = np.mean([np.log(p / (1 - p)) for p in single], axis=0)
+    assert np.allclose(predict_probs(model, images, shift=2), 1 / (1 + np.exp(-odds)), atol=1e-6)
 
 
 def test_input_is_checked() -> None:
