@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from sglib import __version__
+from sglib.cli_predict import export, predict
 from sglib.errors import SglibError
 from sglib.experiments import STUDIES
 from sglib.profiles import DATA_CHOICES, PROFILES, Config
@@ -65,6 +66,10 @@ def _config(**values: object) -> Config:
 def main() -> None:
     """Sunglasses or not: a small-data overfitting study, and a classifier that came of it."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+
+
+main.add_command(predict)
+main.add_command(export)
 
 
 @main.group()
@@ -218,6 +223,23 @@ def publish(profile: str, data: str, seeds: int | None, jobs: int | None) -> Non
     config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs)
     for path in write(load_data(data), config):
         click.echo(path)
+
+
+@main.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@_data
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+def ship(names: tuple[str, ...], data: str, seed: int) -> None:
+    """Train the models that ship with the package (paper_1, paper_2, small, base, best)."""
+    from sglib.data import load_data
+    from sglib.ship import NAMES
+    from sglib.ship import ship as train_and_write
+
+    if unknown := [name for name in names if name not in NAMES]:
+        raise click.UsageError(f"no shipped model {unknown[0]!r}; there are: {', '.join(NAMES)}")
+    faces = load_data(data).train
+    for name in names:
+        click.echo(train_and_write(name, faces, seed=seed))
 
 
 @main.command()

@@ -113,8 +113,9 @@ def list_alive(pooled1, alive):
 def conv2(x, weight, bias, alive, n_in, out):
     """x n_in²×8, weight (9, 8, 16), bias (16,) → out (n_in-2)²×16.
 
-    A block of 2×2 pixels at a time: their sums (a b / c d, 16 channels in two halves each) stay in
-    registers, and every weight is loaded once per block.
+    Only the channels of x that `list_alive` listed enter. A block of 2×2 pixels at a time: their
+    sums (a b / c d, 16 channels in two halves each) stay in registers, and every weight is loaded
+    once per block.
     """
     n_out, below = n_in - 2, n_in * 8
     bias0, bias1 = load8(bias, 0), load8(bias, 8)

@@ -94,10 +94,10 @@ def load_synthetic(*, cache: Path | None = None) -> FaceData:
 
         return FaceData("synthetic", *make_synthetic())
 
-    return _cached("synthetic", _renderer_digest(), "", render, cache)
+    return _cached("synthetic", renderer_digest(), "", render, cache)
 
 
-def _renderer_digest() -> str:
+def renderer_digest() -> str:
     """Return a digest of the renderer's source: other code, other pictures."""
     spec = importlib.util.find_spec("sglib.synthetic")
     sha = hashlib.sha256(np.__version__.encode())

@@ -66,7 +66,7 @@ class Discovery:
         self._paths = [os.fspath(path) for path in paths]
         self._stdin, self._shard = stdin, (i, n)
         self.n_passed_over = 0
-        self._suffixes = _picture_suffixes()
+        self._endings = _picture_endings()
 
     def __iter__(self) -> Iterator[Found]:
         i, n = self._shard
@@ -108,32 +108,33 @@ class Discovery:
         except OSError as error:
             yield Found(folder, f"cannot read the folder ({error.strerror})")
             return
+        start = os.path.join(folder, "")
         for name in names:
-            path = os.path.join(folder, name)
             if name.endswith(os.sep):
-                yield from self._folder(path.rstrip(os.sep))
-            elif self._is_picture(path):
-                yield Found(path)
+                yield from self._folder(start + name.rstrip(os.sep))
+            elif name.rpartition(".")[2].lower() in self._endings or _looks_like_one(start + name):
+                yield Found(start + name)
             else:
                 self.n_passed_over += 1
 
-    def _is_picture(self, path: str) -> bool:
-        if os.path.splitext(path)[1].lower() in self._suffixes:
-            return True
-        try:
-            if not os.path.isfile(path):
-                return False
-            with open(path, "rb") as file:
-                start = file.read(16)
-        except OSError:
+
+def _looks_like_one(path: str) -> bool:
+    """Return whether a file's first bytes are those of a picture."""
+    try:
+        if not os.path.isfile(path):
             return False
-        return start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
+        with open(path, "rb") as file:
+            start = file.read(16)
+    except OSError:
+        return False
+    return start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
 
 
-def _picture_suffixes() -> frozenset[str]:
+def _picture_endings() -> frozenset[str]:
     Image.init()
-    text_like = {".pdf", ".ps", ".eps", ".mpg", ".mpeg", ".h5", ".hdf", ".grib", ".bufr"}
-    return frozenset(Image.registered_extensions()) - text_like | {".heic", ".heif"}
+    no_pictures = {"pdf", "ps", "eps", "mpg", "mpeg", "h5", "hdf", "grib", "bufr"}
+    known = {ending.removeprefix(".") for ending in Image.registered_extensions()}
+    return frozenset(known - no_pictures | {"heic", "heif"})
 
 
 def _read_list(stdin: BinaryIO | None) -> Iterator[str]:

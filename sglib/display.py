@@ -8,20 +8,15 @@ provenance at the top of the page, and answers and headline tables on the index 
 import base64
 import datetime
 import html
-import importlib.metadata
 import io
-import os
-import platform
-import subprocess
 from collections.abc import Mapping
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from sglib.faceset import FaceData
-from sglib.paths import repo_root
+from sglib.origin import git_commit, machine, versions
 
-VERSIONS_OF = ("sglib", "torch", "numpy", "numba", "pandas", "scikit-learn")
 SYNTHETIC_NOTICE = (
     "Synthetic faces: drawn by the built-in renderer, in the course set's structure. "
     "No number on this page is about real photographs."
@@ -102,36 +97,6 @@ def provenance_rows(facts: Mapping) -> list[tuple[str, str]]:
     for key in ("commit", "machine", "time"):
         rows.append((key.capitalize(), str(facts.get(key, "unknown"))))
     return rows
-
-
-def versions() -> dict[str, str]:
-    """Return the version of Python and of every package that a number may depend on."""
-    found = {"Python": platform.python_version()}
-    for name in VERSIONS_OF:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def git_commit() -> str:
-    """Return the commit of the checkout, marked where tracked files differ; else "unknown"."""
-    git = ["git", "-C", str(repo_root())]
-    options = {"capture_output": True, "text": True, "timeout": 20}
-    try:
-        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], **options, check=True)
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--untracked-files=no"], **options, check=True
-        )
-    except (OSError, subprocess.SubprocessError):  # no git, or not a checkout
-        return "unknown"
-    return head.stdout.strip() + (" with local changes" if changed.stdout.strip() else "")
-
-
-def machine() -> str:
-    """Return the kind of machine; never its name."""
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
 
 
 def answer(text: str) -> Shown:

@@ -6,10 +6,10 @@ import platform
 import sys
 
 from sglib import course
+from sglib.origin import git_commit, versions
 from sglib.paths import repo_root, runs_dir
 from sglib.profiles import n_usable_cpus
 from sglib.store import RunStore
-from sglib.units import git_commit, versions
 
 EXTRAS = {
     "cluster": "distributed",
@@ -28,8 +28,8 @@ def examine() -> list[tuple[str, str, bool]]:
     kernels = sorted(KernelSpecManager().find_kernel_specs())
     rows = [
         ("python", f"{platform.python_version()} ({sys.executable})", sys.version_info >= (3, 11)),
-        *((name, text, True) for name, text in versions().items() if name != "python"),
-        ("commit", git_commit() or "not a git checkout", True),
+        *((name, text, True) for name, text in versions().items() if name != "Python"),
+        ("commit", git_commit(), True),
         ("machine", f"{platform.machine()} {platform.system()}", True),
         ("processors", f"{n_usable_cpus()} usable of {os.cpu_count()}", True),
         ("cuda", torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none", True),

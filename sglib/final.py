@@ -14,6 +14,7 @@ from sglib.fit import fit
 from sglib.metrics import accuracy, to_preds
 from sglib.paths import models_dir
 from sglib.profiles import PROFILES, Config
+from sglib.results import STUCK_BELOW
 from sglib.splits import make_split
 from sglib.weight_files import Member, ModelFile
 
@@ -26,7 +27,8 @@ def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, Model
     Args:
         faces: the labelled set.
         config: its profile limits the epochs.
-        seed: of every draw.
+        seed: of every draw; where the run learns nothing (`results.STUCK_BELOW`, seen on the
+            training images) the next seed is taken, up to ten.
 
     Returns:
         "final_1" and "final_2" → the model, not yet saved.
@@ -36,10 +38,13 @@ def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, Model
     for row in PROFILES[config.profile].shorten(study("final")).rows:
         if row.name not in FINAL:
             continue
-        done = fit(row, faces, split, seed=seed, device=config.device)
+        for tried in range(seed, seed + 10):
+            done = fit(row, faces, split, seed=tried, device=config.device)
+            if done.history["train_acc"][-1] >= STUCK_BELOW:
+                break
         models[row.name] = ModelFile(
             name=row.name,
-            members=(Member(row.model, head=row.head, scaling=row.scaling, seed=seed),),
+            members=(Member(row.model, head=row.head, scaling=row.scaling, seed=tried),),
             states=(done.weights,),
             data=faces.name,
             data_digest=faces.digest,

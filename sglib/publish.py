@@ -18,10 +18,10 @@ from sglib.errors import SglibError
 from sglib.experiments import PAPER
 from sglib.experiments import study as study_by_name
 from sglib.faceset import FaceData
+from sglib.origin import git_commit
 from sglib.paper import printed
 from sglib.paths import repo_root, reports_dir
 from sglib.profiles import Config
-from sglib.units import git_commit
 
 MARKS = ("<!-- results: written by `sglib publish` -->", "<!-- end of results -->")
 COMPARED = ("augmentation", "l2", "dropout", "final")
@@ -119,7 +119,7 @@ def _facts(faces: FaceData, config: Config, runs: pd.DataFrame, people: pd.DataF
         f"Data set `{faces.name}` (training set sha256 {faces.train.digest[:16]}), profile "
         f"`{config.profile}`, {config.n_seeds} seeds; {len(both):,} runs, "
         f"{both['seconds'].sum() / 3600:.2f} core hours, engine {engines} on {machines}; "
-        f"code at commit {git_commit().rstrip('+') or 'unknown'}."
+        f"code at commit {git_commit()}."
     )
 
 

@@ -34,7 +34,9 @@ class Recipe:
         warmup: share of the steps in which the rate rises.
         weight_decay: AdamW's, on convolution and linear weights only.
         label_smoothing: share of the target spread over both classes, [0, 1).
-        ema: decay per step of the running mean of the weights that is returned; 0 = last weights.
+        blend: how far the returned weights lie on the way from the starting weights to the trained
+            ones, (0, 1]; the half-way point keeps more of what pretraining saw
+            (Wortsman et al. 2022, arXiv 2109.01903). Only with starting weights.
         twin_subjects: people of the synthetic twin to pretrain on (see `shipped`); 0 = none.
         twin_epochs: passes over their photographs.
         n_models: networks whose logits are averaged, each with a seed of its own.
@@ -48,7 +50,7 @@ class Recipe:
     warmup: float = 0.1
     weight_decay: float = 0.05
     label_smoothing: float = 0.0
-    ema: float = 0.0
+    blend: float = 1.0
     twin_subjects: int = 0
     twin_epochs: int = 3
     n_models: int = 1
@@ -103,7 +105,6 @@ def fit_recipe(
     n_batches = max(1, round(len(x) / recipe.batch_size))
     n_steps = recipe.n_epochs * n_batches
     optimizer = _optimizer(model, recipe)
-    mean = [v.detach().clone() for v in _averaged(model)]
     history = np.zeros((3, recipe.n_epochs))
     for epoch in range(recipe.n_epochs):
         order = torch.randperm(len(x), generator=draws).to(device)
@@ -118,18 +119,15 @@ def fit_recipe(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            if recipe.ema:
-                # The mean starts as the weights themselves and lengthens up to the asked decay.
-                decay = min(recipe.ema, step / (step + 10))
-                torch._foreach_lerp_(mean, [v.detach() for v in _averaged(model)], 1 - decay)
             loss_sum += loss.detach() * len(target)
             n_right += (logits.argmax(1) == target).sum()
         lr = optimizer.param_groups[0]["lr"]
         history[:, epoch] = float(loss_sum) / len(x), float(n_right) / len(x), lr
-    if recipe.ema:
+    if initial is not None and recipe.blend < 1:
         with torch.no_grad():
-            for value, averaged in zip(_averaged(model), mean, strict=True):
-                value.copy_(averaged)
+            for name, value in model.state_dict().items():
+                if value.is_floating_point():
+                    value.lerp_(initial[name].to(value), 1 - recipe.blend)
     names = ("loss", "accuracy", "lr")
     return Trained(
         model=model.eval(),
@@ -145,7 +143,7 @@ def predict_probs(
     *,
     mirror: bool = True,
     shift: int = 1,
-    batch_size: int = 1024,
+    batch_size: int = 256,
 ) -> np.ndarray:
     """Return the probability of sunglasses per image, float64 (N,).
 
@@ -160,11 +158,16 @@ def predict_probs(
     models = [models] if isinstance(models, nn.Module) else list(models)
     if not models:
         raise SglibError("predict_probs needs at least one model, got none")
+    for model in models:
+        model.to(memory_format=torch.channels_last)  # twice as fast on a CPU
     device = next(models[0].parameters()).device
     inputs = to_input(images)
     odds = []
     for batch in inputs.split(batch_size) if len(inputs) else ():
-        views = _views(batch.to(device), mirror=mirror, shift=shift)
+        views = [
+            view.contiguous(memory_format=torch.channels_last)
+            for view in _views(batch.to(device), mirror=mirror, shift=shift)
+        ]
         logits = torch.stack([m(view).double() for m in models for view in views]).mean(0)
         odds.append((logits[:, 1] - logits[:, 0]).cpu())
     return torch.cat(odds).sigmoid().numpy() if odds else np.empty(0)
@@ -215,11 +218,6 @@ def _fresh(name: str, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build_network(name)
-
-
-def _averaged(model: nn.Module) -> list[Tensor]:
-    """Return parameters and the running statistics of batch normalisation."""
-    return [v for v in model.state_dict().values() if v.is_floating_point()]
 
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -12,10 +12,11 @@ from sglib.synthetic import render_faces
 TWIN_SEED = 11  # of the synthetic people; not 0, the embedded default data set
 _TWIN_OFFSET = 1000  # pretraining and training draw from different streams
 
+_BASE = Recipe(network="base", n_epochs=80, blend=0.5, twin_subjects=4000, twin_epochs=8)
 RECIPES: dict[str, Recipe] = {
-    "small": Recipe(network="small", n_epochs=80, twin_subjects=4000, twin_epochs=8),
-    "base": Recipe(network="base", n_epochs=80, twin_subjects=4000, twin_epochs=8),
-    "best": Recipe(network="base", n_epochs=80, twin_subjects=4000, twin_epochs=8, n_models=5),
+    "small": dataclasses.replace(_BASE, network="small"),
+    "base": _BASE,
+    "best": dataclasses.replace(_BASE, n_models=5),
 }
 
 

@@ -7,7 +7,7 @@ import functools
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import joblib
 import pandas as pd
@@ -21,6 +21,7 @@ from sglib.store import RunStore
 from sglib.units import Unit, plan, run_unit, shard
 
 BACKENDS = ("local", "dask")
+Work = Callable[[Unit, FaceSet], dict[str, object]]
 log = logging.getLogger("sglib")
 
 
@@ -32,9 +33,9 @@ def _load_faces(name: str) -> FaceSet:
     return getattr(load_data(source), part)
 
 
-def _run_remote(unit: Unit, faces: FaceSet | None) -> dict[str, object]:
+def _run_remote(unit: Unit, faces: FaceSet | None, work: Work) -> dict[str, object]:
     """Run in another process: the data is loaded there, not sent along, where it is known."""
-    return run_unit(unit, faces if faces is not None else _load_faces(unit.data))
+    return work(unit, faces if faces is not None else _load_faces(unit.data))
 
 
 def run_study(
@@ -47,6 +48,7 @@ def run_study(
     scheduler: str | None = None,
     progress: bool | None = None,
     label: str = "study",
+    work: Work | None = None,
 ) -> pd.DataFrame:
     """Do the runs that the store lacks and return the rows of all of them, in order.
 
@@ -62,6 +64,7 @@ def run_study(
         progress: a bar (on a terminal) or plain lines; None = only where stderr is a terminal
             or the study has more than a minute to go.
         label: what the progress lines call it.
+        work: does one unit; default `units.run_unit`.
 
     Returns:
         One row per unit: `experiment` fields, split, seeds, engine, history lists, `val_ids`,
@@ -75,14 +78,14 @@ def run_study(
     todo = list({unit.key: unit for unit in units if unit.key not in done}.values())
     if todo:
         log.info("%s: %d runs, %d of them stored", label, len(units), len(units) - len(todo))
-        rows = _run_all(todo, faces, jobs, backend, scheduler)
+        rows = _run_all(todo, faces, work or run_unit, jobs, backend, scheduler)
         for row in _with_progress(rows, len(todo), label, progress):
             store.add(row)
         store.merge()
     stored = store.load(unit.key for unit in units).set_index("key", drop=False)
     frame = stored.loc[[unit.key for unit in units]].reset_index(drop=True)
-    frame["name"] = [unit.experiment.name for unit in units]
-    frame["section"] = [unit.experiment.section for unit in units]
+    frame["name"] = [unit.name for unit in units]
+    frame["section"] = [unit.section for unit in units]
     return frame
 
 
@@ -133,21 +136,26 @@ def run(
 
 
 def _run_all(
-    todo: list[Unit], faces: FaceSet, jobs: int, backend: str, scheduler: str | None
+    todo: list[Unit],
+    faces: FaceSet,
+    work: Work,
+    jobs: int,
+    backend: str,
+    scheduler: str | None,
 ) -> Iterator[dict[str, object]]:
     """Yield the rows as they are finished, in any order."""
     if backend == "dask":
-        yield from _run_on_dask(todo, faces, scheduler)
+        yield from _run_on_dask(todo, faces, work, scheduler)
         return
     if jobs == 1:
-        yield from (run_unit(unit, faces) for unit in todo)
+        yield from (work(unit, faces) for unit in todo)
         return
     # The compiled engine releases the interpreter lock: threads start at once and share the
     # images. The reference engine needs processes; a GPU serves one process.
     compiled = [unit for unit in todo if unit.engine == "compiled"]
     on_cpu = [unit for unit in todo if unit.engine == "reference-cpu"]
-    yield from (run_unit(u, faces) for u in todo if u.engine not in ("compiled", "reference-cpu"))
-    for part, kind, task in ((compiled, "threading", run_unit), (on_cpu, "loky", _run_remote)):
+    yield from (work(u, faces) for u in todo if u.engine not in ("compiled", "reference-cpu"))
+    for part, kind in ((compiled, "threading"), (on_cpu, "loky")):
         if part:
             workers = joblib.Parallel(
                 n_jobs=min(jobs, len(part)),
@@ -155,11 +163,11 @@ def _run_all(
                 return_as="generator_unordered",
                 pre_dispatch="2*n_jobs",
             )
-            yield from workers(joblib.delayed(task)(unit, faces) for unit in part)
+            yield from workers(joblib.delayed(_run_remote)(unit, faces, work) for unit in part)
 
 
 def _run_on_dask(
-    todo: list[Unit], faces: FaceSet, scheduler: str | None
+    todo: list[Unit], faces: FaceSet, work: Work, scheduler: str | None
 ) -> Iterator[dict[str, object]]:
     if not scheduler:
         raise SglibError("backend dask needs the address of a scheduler, such as tcp://host:8786")
@@ -175,7 +183,7 @@ def _run_on_dask(
     with client, joblib.parallel_config(backend="dask", client=client, wait_for_workers_timeout=60):
         workers = joblib.Parallel(return_as="generator_unordered")
         sent = None if known else faces
-        yield from workers(joblib.delayed(_run_remote)(unit, sent) for unit in todo)
+        yield from workers(joblib.delayed(_run_remote)(unit, sent, work) for unit in todo)
 
 
 def _with_progress(

@@ -7,12 +7,8 @@ determines its result.
 import dataclasses
 import functools
 import hashlib
-import importlib.metadata
 import json
-import platform
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -22,7 +18,7 @@ from sglib.errors import SglibError
 from sglib.experiments import Experiment, Study
 from sglib.faceset import FaceSet
 from sglib.fit import choose_engine, fit
-from sglib.paths import repo_root
+from sglib.origin import run_facts
 from sglib.splits import make_split, n_folds
 from sglib.train import HISTORY
 
@@ -45,6 +41,16 @@ class Unit:
     def split_seed(self) -> int:
         """The seed of the split: each repetition draws folds of its own."""
         return self.seed
+
+    @property
+    def name(self) -> str:
+        """The row's name."""
+        return self.experiment.name
+
+    @property
+    def section(self) -> str:
+        """The paper's section."""
+        return self.experiment.section
 
     @functools.cached_property
     def key(self) -> str:
@@ -111,7 +117,7 @@ def run_unit(unit: Unit, faces: FaceSet) -> dict[str, object]:
         )
     split = make_split(faces, unit.scheme, fold=unit.fold, split_seed=unit.split_seed)
     name, _, device = unit.engine.partition("-")
-    with _one_thread(name == "reference"):
+    with one_thread(name == "reference"):
         result = fit(
             unit.experiment,
             faces,
@@ -136,35 +142,12 @@ def run_unit(unit: Unit, faces: FaceSet) -> dict[str, object]:
         "val_ids": faces.ids[split.val].tolist(),
         "val_probs": result.val_probs.tolist(),
         "seconds": result.seconds,
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "machine": f"{platform.machine()} {platform.system()}",
-        "versions": json.dumps(versions()),
-        "commit": git_commit(),
+        **run_facts(),
     }
-
-
-@functools.cache
-def versions() -> dict[str, str]:
-    """Return the versions that a number may depend on."""
-    packages = ("sglib", "torch", "torchvision", "numpy", "numba", "scikit-learn")
-    return {"python": platform.python_version()} | {
-        package: importlib.metadata.version(package) for package in packages
-    }
-
-
-@functools.cache
-def git_commit() -> str:
-    """Return the commit of the checkout, with "+" where files differ from it; "" outside git."""
-    command = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-    try:
-        done = subprocess.run(command, cwd=repo_root(), capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()
 
 
 @contextmanager
-def _one_thread(needed: bool) -> Iterator[None]:
+def one_thread(needed: bool) -> Iterator[None]:
     """Hold PyTorch to one thread: more threads change the order of sums, and so the last bits."""
     before = torch.get_num_threads()
     if needed and before != 1:

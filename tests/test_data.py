@@ -155,7 +155,7 @@ def test_synthetic_is_rendered_once_and_quietly(home, caplog):
 
 def test_other_renderer_other_cache(home, monkeypatch):
     data.load_data("synthetic")
-    monkeypatch.setattr(data, "_renderer_digest", lambda: "0" * 64)
+    monkeypatch.setattr(data, "renderer_digest", lambda: "0" * 64)
     data.load_data("synthetic")
     assert len(home) == 2
 

@@ -1,0 +1,153 @@
+"""How fast `sglib predict` is: against the paper's way, in memory, and as the files get many.
+
+    python benchmarks/predict.py [--files 200000] [--model base]
+
+Prints CSV: what, files, seconds, files per second, ratio, MB. The pictures are the course test set
+if it is imported, else synthetic ones in the same numbers. Both ways read files that the operating
+system has cached already. Ratios are between runs of this very call, best of three each.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+from torchvision import transforms
+
+from sglib import course, run_predict, weight_files
+from sglib.classifier import Scorer
+from sglib.profiles import n_usable_cpus
+from sglib.synthetic import make_synthetic
+
+N_TEST = 22_140
+SIZES = (1_000, 20_000)
+
+
+class PicturesByPil(Dataset):
+    """The paper's data set: a file at a time, Pillow, then a tensor in [0, 1]."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = [folder / name for name in sorted(os.listdir(folder))]
+        self.transform = transforms.ToTensor()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, str]:
+        return self.transform(Image.open(self.paths[i]).convert("L")), self.paths[i].stem
+
+
+def papers_loop(folder: Path, network: torch.nn.Module) -> int:
+    """Predict a folder one picture at a time and return how many were called sunglasses."""
+    results = {}
+    with torch.inference_mode():
+        for images, (name,) in DataLoader(PicturesByPil(folder), batch_size=1):
+            results[name] = int(network(images).argmax(1))
+    return sum(results.values())
+
+
+def ours(folder: Path, model: str, out: Path) -> int:
+    """Predict a folder as the command does and return how many were called sunglasses."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        run_predict.run([str(folder)], model=model, output=str(out), format="course")
+    return int(np.loadtxt(out, delimiter=",", skiprows=1, dtype=int)[:, 1].sum())
+
+
+def seconds(function: Callable[[], int]) -> tuple[float, int]:
+    """Return the wall time of a call, and what it returned."""
+    started = time.perf_counter()
+    result = function()
+    return time.perf_counter() - started, result
+
+
+def compare(folder: Path, model: str, scratch: Path, *, repeats: int = 3) -> None:
+    """Time the two ways in turn on the same network, so that both see the same machine."""
+    n = len(os.listdir(folder))
+    file = weight_files.load(model)
+    (network,) = Scorer(file).networks[:1]  # its first network, without the mirror image
+    best = {"paper's loop": np.inf, "sglib predict": np.inf}
+    for _ in range(repeats):
+        for name, way in (
+            ("paper's loop", lambda: papers_loop(folder, network)),
+            ("sglib predict", lambda: ours(folder, model, scratch / "out.csv")),
+        ):
+            taken, n_sunglasses = seconds(way)
+            print(f"# {file.name}, {name}: {taken:.2f} s, {n_sunglasses} sunglasses", flush=True)
+            best[name] = min(best[name], taken)
+    for name, taken in best.items():
+        ratio = best["paper's loop"] / taken
+        print(f"{file.name}: {name},{n},{taken:.3f},{n / taken:.0f},{ratio:.1f},", flush=True)
+
+
+def scale(folder: Path, model: str, scratch: Path) -> None:
+    """Run the command on a folder and report its speed and its processes' memory."""
+    n = len(os.listdir(folder))
+    command = [sys.executable, "-m", "sglib", "predict", str(folder), "--model", model]
+    command += ["-o", str(scratch / "out.parquet")]
+    started = time.perf_counter()
+    process = psutil.Popen(command, stderr=subprocess.DEVNULL)
+    peak_rss = peak_pss = 0
+    while process.poll() is None:
+        rss = pss = 0
+        with contextlib.suppress(psutil.Error, OSError):
+            for one in (process, *process.children(recursive=True)):
+                info = one.memory_full_info() if sys.platform == "linux" else one.memory_info()
+                rss, pss = rss + info.rss, pss + getattr(info, "pss", info.rss)
+        peak_rss, peak_pss = max(peak_rss, rss), max(peak_pss, pss)
+        time.sleep(0.05)
+    taken = time.perf_counter() - started
+    name = f"{Path(model).stem}: command with start-up, PSS of all processes"
+    print(f"{name},{n},{taken:.2f},{n / taken:.0f},,{peak_pss / 1e6:.0f}", flush=True)
+    print(f"{Path(model).stem}: the same, sum of RSS,{n},,,,{peak_rss / 1e6:.0f}", flush=True)
+
+
+def write_pictures(images: np.ndarray, folder: Path, n: int) -> Path:
+    """Write n JPEGs, the images over and over."""
+    folder.mkdir()
+    encoded = []
+    for image in images:
+        out = io.BytesIO()
+        Image.fromarray(image).save(out, "JPEG", quality=75)
+        encoded.append(out.getvalue())
+    for i in range(n):
+        (folder / f"{i}.jpg").write_bytes(encoded[i % len(encoded)])
+    return folder
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", type=int, default=200_000, help="of the largest folder")
+    parser.add_argument("--model", action="append", help="default: all that ship")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    torch.set_num_threads(1)  # faster for batches of one than two threads, here and in ours
+    print(f"# {n_usable_cpus()} processors, torch {torch.__version__}")
+    print("what,files,seconds,files_per_second,ratio,peak_mb")
+    models = options.model or weight_files.shipped()
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        images = make_synthetic()[1].images
+        if course.is_imported():
+            test = course.course_dir() / "test"
+        else:
+            test = write_pictures(images, scratch / "test", N_TEST)
+        for model in models:
+            compare(test, model, scratch, repeats=options.repeats)
+        for n in (*SIZES, options.files):
+            scale(write_pictures(images, scratch / str(n), n), models[0], scratch)
+
+
+if __name__ == "__main__":
+    main()
