@@ -13,6 +13,7 @@ from sglib.faceset import CLASSES, HEIGHT, WIDTH
 from sglib.fused import fuse
 from sglib.inputs import as_pictures
 from sglib.models import MODELS, build_model
+from sglib.recipe import views
 from sglib.weight_files import Member, ModelFile
 from sglib.writers import COLUMNS
 
@@ -40,7 +41,8 @@ class Scorer(nn.Module):
         ]
         self.networks = nn.ModuleList(map(fuse, networks) if fused else networks)
         self.scalings = [member.scaling for member in file.members]
-        self.mirror, self.temperature, self.bias = file.mirror, file.temperature, file.bias
+        self.mirror, self.shift = file.mirror, file.shift
+        self.temperature, self.bias = file.temperature, file.bias
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -58,7 +60,7 @@ class Scorer(nn.Module):
         margins = []
         for network, scaling in zip(self.networks, self.scalings, strict=True):
             scaled = x / 255.0 if scaling == "unit" else x / 127.5 - 1.0
-            for view in (scaled, scaled.flip(3)) if self.mirror else (scaled,):
+            for view in views(scaled, mirror=self.mirror, shift=self.shift):
                 outputs = network(view)  # (N, 2)
                 margins.append(outputs[:, 1] - outputs[:, 0])
         margin = sum(margins[1:], margins[0]) / len(margins)

@@ -164,23 +164,30 @@ def predict_probs(
     inputs = to_input(images)
     odds = []
     for batch in inputs.split(batch_size) if len(inputs) else ():
-        views = [
+        seen = [
             view.contiguous(memory_format=torch.channels_last)
-            for view in _views(batch.to(device), mirror=mirror, shift=shift)
+            for view in views(batch.to(device), mirror=mirror, shift=shift)
         ]
-        logits = torch.stack([m(view).double() for m in models for view in views]).mean(0)
+        logits = torch.stack([m(view).double() for m in models for view in seen]).mean(0)
         odds.append((logits[:, 1] - logits[:, 0]).cpu())
     return torch.cat(odds).sigmoid().numpy() if odds else np.empty(0)
 
 
-def _views(images: Tensor, *, mirror: bool, shift: int) -> list[Tensor]:
-    views = [images]
+def views(images: Tensor, *, mirror: bool, shift: int) -> list[Tensor]:
+    """Return the views of a picture whose logits are averaged, the picture itself first.
+
+    Args:
+        images: float (B, 1, H, W).
+        mirror: each view also mirrored.
+        shift: pixels up, down, left and right (edge repeated); 0 = none.
+    """
+    found = [images]
     if shift:
         height, width = images.shape[-2:]
         padded = F.pad(images, (shift,) * 4, mode="replicate")
         places = ((0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift))
-        views += [padded[..., y : y + height, x : x + width] for y, x in places]
-    return views + [flip(view) for view in views] if mirror else views
+        found += [padded[..., y : y + height, x : x + width] for y, x in places]
+    return found + [flip(view) for view in found] if mirror else found
 
 
 def to_input(images: np.ndarray) -> Tensor:

@@ -43,6 +43,7 @@ def train_shipped(name: str, faces: FaceSet, *, seed: int = 0, device: str = "cp
             for one in trained
         ),
         mirror=True,
+        shift=1,
         data=faces.name,
         data_digest=faces.digest,
         notes={

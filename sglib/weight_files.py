@@ -51,14 +51,16 @@ class ModelFile:
 
     The probability of sunglasses is `sigmoid(margin / temperature + bias)`, where the margin is
     the output for sunglasses minus the output for open, averaged over the networks and, with
-    `mirror`, over the picture and its mirror image. With temperature 1 and bias 0 a single
-    network gives the softmax over its two outputs, as its loss saw them.
+    `mirror` and `shift`, over the picture's mirror image and its shifted copies (see
+    `recipe.views`). With temperature 1 and bias 0 a single network gives the softmax over its two
+    outputs, as its loss saw them.
 
     Args:
         name: what the model is called, for example `base`.
         members: one or several networks (an ensemble).
         states: for each member, parameter name → array.
         mirror: whether the mirror image is looked at too.
+        shift: pixels; unless 0, the picture moved by so much in four directions is looked at too.
         temperature: > 0; below 1 sharpens.
         bias: added to the scaled margin.
         threshold: probability in [0, 1] from which on the label is sunglasses.
@@ -72,6 +74,7 @@ class ModelFile:
     members: tuple[Member, ...]
     states: tuple[Mapping[str, np.ndarray], ...]
     mirror: bool = False
+    shift: int = 0
     temperature: float = 1.0
     bias: float = 0.0
     threshold: float = 0.5

@@ -27,14 +27,14 @@ def test_probability_is_what_training_reports() -> None:
     np.testing.assert_allclose(Classifier(model).probabilities(IMAGES), expected, atol=1e-6)
 
 
-def test_ensemble_and_mirror_are_what_the_recipe_reports() -> None:
-    model = make_model("small", "base", "small", mirror=True, temperature=1.0)
+def test_ensemble_and_views_are_what_the_recipe_reports() -> None:
+    model = make_model("small", "base", "small", mirror=True, shift=1, temperature=1.0)
     networks = []
     for member, state in zip(model.members, model.states, strict=True):
         network = build_network(member.network).eval()
         network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
         networks.append(network)
-    expected = predict_probs(networks, IMAGES, mirror=True)
+    expected = predict_probs(networks, IMAGES, mirror=True, shift=1)
     np.testing.assert_allclose(Classifier(model).probabilities(IMAGES), expected, atol=1e-6)
     flipped = Classifier(model).probabilities(IMAGES[:, :, ::-1].copy())
     np.testing.assert_allclose(flipped, expected, atol=1e-6)

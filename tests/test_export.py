@@ -58,7 +58,7 @@ def test_onnx_runs_alone(tmp_path: Path, network: str) -> None:
 @pytest.mark.parametrize("network", ["ConvNN_2", "small"])
 @pytest.mark.filterwarnings("ignore:.torch.jit.load. is:FutureWarning")
 def test_torchscript(tmp_path: Path, network: str) -> None:
-    model = save_model(tmp_path, network, "ConvNN_1", mirror=True)
+    model = save_model(tmp_path, network, "ConvNN_1", mirror=True, shift=1)
     path = export_model(model, "torchscript", tmp_path / "m.pt")
     program = torch.jit.load(path)
     for images in (IMAGES, IMAGES[:1]):

@@ -16,6 +16,7 @@ def test_round_trip(tmp_path: Path) -> None:
         "ConvNN_2",
         "small",
         mirror=True,
+        shift=1,
         threshold=0.4,
         bias=-0.25,
         notes={"ece": 0.01, "recipe": {"n_epochs": 3}},
@@ -23,7 +24,7 @@ def test_round_trip(tmp_path: Path) -> None:
     path = weight_files.save(tmp_path / "new" / "m.safetensors", model)
     again = weight_files.load(path)
     assert again.members == model.members
-    for field in ("name", "mirror", "temperature", "bias", "threshold", "data", "data_digest"):
+    for field in ("name", "mirror", "shift", "temperature", "bias", "threshold", "data", "data_digest"):
         assert getattr(again, field) == getattr(model, field)
     assert again.notes == model.notes
     assert again.sglib_version == __version__
