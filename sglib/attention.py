@@ -5,6 +5,7 @@ Source: occlusion, Zeiler & Fergus 2014 (ECCV), §4.2; gradient, Simonyan et al.
 workshop), §3.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -132,30 +133,21 @@ def mean_maps_by_pose(
         raise SglibError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
     if faces.labels is None or faces.pose is None:
         raise SglibError(f"{faces.name}: labels and poses are needed for maps by pose")
-    sums: dict[tuple[str, str, str], np.ndarray] = {}
-    counts: dict[tuple[str, str, str], int] = {}
-    for name in heldout[0].networks:
-        for pose in dict.fromkeys(sorted(faces.pose.tolist())):
+    cells = []
+    for model in heldout[0].networks:
+        for pose in sorted(set(faces.pose.tolist())):
             for label, label_name in enumerate(CLASSES):
-                cell = (name, pose, label_name)
-                sums[cell], counts[cell] = np.zeros((HEIGHT, WIDTH)), 0
-                for part in heldout:
-                    wanted = (faces.pose[part.rows] == pose) & (faces.labels[part.rows] == label)
-                    rows = part.rows[wanted][:n_images]
-                    if kind == "gradient":
-                        maps = gradient_maps(part.networks[name], faces.images[rows])
-                    else:
-                        maps = _occluded(part, name, faces.subset(rows), size, stride)
-                    sums[cell] += maps.sum(0)
-                    counts[cell] += len(rows)
-    return pd.DataFrame(
-        [
-            {"model": name, "pose": pose, "label": label, "n": n, "map": sums[cell] / n}
-            for cell, n in counts.items()
-            for name, pose, label in (cell,)
-            if n
-        ]
-    )
+                maps = np.concatenate(
+                    [
+                        _maps(part, model, faces.subset(rows[:n_images]), kind, size, stride)
+                        for part in heldout
+                        for rows in (part.rows[_which(faces, part.rows, pose, label)],)
+                    ]
+                )  # (n, 30, 32)
+                if len(maps):
+                    cell = {"model": model, "pose": pose, "label": label_name, "n": len(maps)}
+                    cells.append(cell | {"map": maps.mean(0)})
+    return pd.DataFrame(cells)
 
 
 def centre_of_mass(map_: np.ndarray) -> tuple[float, float]:
@@ -170,16 +162,18 @@ def centre_of_mass(map_: np.ndarray) -> tuple[float, float]:
     return float((rows * weights).sum() / total), float((columns * weights).sum() / total)
 
 
-def _occluded(part: HeldOut, name: str, faces: FaceSet, size: int, stride: int) -> np.ndarray:
-    if not len(faces):
-        return np.empty((0, HEIGHT, WIDTH))
-    return occlusion_maps(
-        lambda images: part.predict[name](images, mirror=False, shift=0),
-        faces.images,
-        labels=faces.labels,
-        size=size,
-        stride=stride,
-    )
+def _which(faces: FaceSet, rows: np.ndarray, pose: str, label: int) -> np.ndarray:
+    return (faces.pose[rows] == pose) & (faces.labels[rows] == label)
+
+
+def _maps(
+    part: HeldOut, model: str, faces: FaceSet, kind: str, size: int, stride: int
+) -> np.ndarray:
+    """Return the maps (N, 30, 32) of images, N = 0 included."""
+    if kind == "gradient" or not len(faces):
+        return gradient_maps(part.networks[model], faces.images)
+    one_view = functools.partial(part.predict[model], mirror=False, shift=0)
+    return occlusion_maps(one_view, faces.images, labels=faces.labels, size=size, stride=stride)
 
 
 def _starts(length: int, size: int, stride: int) -> list[int]:

@@ -1,7 +1,7 @@
 """Where models err: accuracy by person, pose and expression, and their most confident mistakes.
 
-Takes stored runs, those of the paper's rows (`study.run`) and of recipes (`better.run_recipes`)
-alike, alone or concatenated.
+Takes stored runs, those of the paper's rows (`study.run_study`) and of recipes
+(`better.run_recipes`) alike, alone or concatenated.
 """
 
 import numpy as np

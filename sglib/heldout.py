@@ -20,7 +20,6 @@ from sglib.experiments import Experiment, study
 from sglib.faceset import FaceSet
 from sglib.fit import fit
 from sglib.models import build_model
-from sglib.networks import build_network
 from sglib.profiles import PROFILES, Config
 from sglib.recipe import Recipe, fit_recipe, predict_probs
 from sglib.results import STUCK_BELOW
@@ -197,13 +196,6 @@ def _our_model(
     for member in range(recipe.n_models):
         draws = seed * recipe.n_models + member  # as `better.run_recipe_unit` counts them
         start = starting_point(recipe, draws)
-        if recipe.n_epochs == 0:
-            network = build_network(recipe.network)
-            network.load_state_dict(start)
-            networks.append(network.to(config.device).eval())
-            continue
-        done = fit_recipe(
-            recipe, images, labels, seed=draws, device=config.device, initial=start
-        )
+        done = fit_recipe(recipe, images, labels, seed=draws, device=config.device, initial=start)
         networks.append(done.model)
     return _Model(functools.partial(predict_probs, networks), Average(networks).eval())

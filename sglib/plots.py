@@ -126,7 +126,7 @@ def plot_printed(comparison: pd.DataFrame, measure: str, *, ax: Axes | None = No
     """Draw the printed number against the range of the runs, one line per experiment.
 
     Args:
-        comparison: from `results.compare_with_printed`.
+        comparison: from `reproduction.compare_with_printed`.
         measure: one of `results.MEASURES`.
     """
     ax = ax or plt.gca()

@@ -13,7 +13,16 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from sglib import effects, generalisation, plots, plots_generalisation, results, study, verdicts
+from sglib import (
+    effects,
+    generalisation,
+    plots,
+    plots_generalisation,
+    reproduction,
+    results,
+    study,
+    verdicts,
+)
 from sglib.errors import SglibError
 from sglib.experiments import PAPER
 from sglib.experiments import study as study_by_name
@@ -46,8 +55,8 @@ def publish(faces: FaceData, config: Config) -> list[Path]:
     every["people"] = study.run("verdicts", faces.train, config, scheme="person")
     runs = {name: results.learned(frame) for name, frame in every.items()}
     folds, people = runs["folds"], runs["people"]
-    twelve = results.compare_with_printed(runs["scaling"])
-    symmetric = results.compare_with_printed(runs["scaling"], suffix="_symmetric")
+    twelve = reproduction.compare_with_printed(runs["scaling"])
+    symmetric = reproduction.compare_with_printed(runs["scaling"], suffix="_symmetric")
     compared = pd.concat(
         [
             effects.effects(runs[name], study_by_name(name).comparisons).assign(study=name)
@@ -62,7 +71,7 @@ def publish(faces: FaceData, config: Config) -> list[Path]:
     written = [
         _write_table("printed_and_reproduced", twelve.assign(scaling="[0, 1]")),
         _write_table("printed_and_reproduced_symmetric", symmetric.assign(scaling="[-1, 1]")),
-        _write_table("scaling", results.scaling_table(twelve, symmetric), index=True),
+        _write_table("scaling", reproduction.scaling_table(twelve, symmetric), index=True),
         _write_table("runs", results.run_values(pd.concat([every["scaling"], every["people"]]))),
         _write_table("stuck", results.stuck_table(every["scaling"]), index=True),
         _write_table("effects", compared.drop(columns=["values", "technique"])),
@@ -88,7 +97,7 @@ def publish(faces: FaceData, config: Config) -> list[Path]:
         ),
         **{
             f"curves_{model}": partial(
-                plots.curve_grid, history, names, printed=results.captions(names)
+                plots.curve_grid, history, names, printed=reproduction.captions(names)
             )
             for model, names in by_model.items()
         },

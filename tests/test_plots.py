@@ -16,7 +16,8 @@ from sglib.effects import effects
 from sglib.experiments import TECHNIQUES
 from sglib.metrics import Confusion
 from sglib.paper import LOSS_FLOOR
-from sglib.results import captions, compare_with_printed, history_frame
+from sglib.reproduction import captions, compare_with_printed
+from sglib.results import history_frame
 
 MATRIX = Confusion(tp=3, fn=1, fp=200, tn=1000)
 PAIRS = [("flip_1", "baseline_1"), ("dropout50_1", "baseline_1")]
