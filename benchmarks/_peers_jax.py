@@ -14,9 +14,9 @@ os.environ["XLA_FLAGS"] = (
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["KERAS_BACKEND"] = "jax"
 
-import jax  # noqa: E402
-import jax.numpy as jnp  # noqa: E402
-from jax import lax  # noqa: E402
+import jax
+import jax.numpy as jnp
+from jax import lax
 
 Params = dict[str, jax.Array]
 
@@ -68,9 +68,7 @@ class Jax:
             m = jax.tree.map(lambda m, g: m + (g - m) * 0.1, m, g)
             v = jax.tree.map(lambda v, g: v + (g * g - v) * 0.001, v, g)
             c1, c2 = 1 - 0.9**t, 1 - 0.999**t
-            p = jax.tree.map(
-                lambda p, m, v: p - LR / c1 * m / (jnp.sqrt(v / c2) + 1e-8), p, m, v
-            )
+            p = jax.tree.map(lambda p, m, v: p - LR / c1 * m / (jnp.sqrt(v / c2) + 1e-8), p, m, v)
             return (p, m, v, t), None
 
         self.run = jax.jit(lambda state, rows: lax.scan(step, state, rows)[0], donate_argnums=0)
@@ -121,10 +119,8 @@ class Keras:
         fc1 = w["fc1.weight"].reshape(40, 16, 7, 7).transpose(2, 3, 1, 0).reshape(784, 40)
         kernels = (w["conv1.weight"], w["conv2.weight"])
         conv1, conv2 = (kernel.transpose(2, 3, 1, 0) for kernel in kernels)
-        self.model.set_weights(
-            [conv1, w["conv1.bias"], conv2, w["conv2.bias"], fc1, w["fc1.bias"]]
-            + [w["fc2.weight"].T, w["fc2.bias"]]
-        )
+        dense = (fc1, w["fc1.bias"], w["fc2.weight"].T, w["fc2.bias"])
+        self.model.set_weights([conv1, w["conv1.bias"], conv2, w["conv2.bias"], *dense])
         self.model.compile(
             optimizer=keras.optimizers.Adam(LR, epsilon=1e-8),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

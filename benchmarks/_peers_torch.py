@@ -176,6 +176,7 @@ class Skorch:
     def __init__(self, task: Task) -> None:
         from skorch import NeuralNet
 
+        self.rows: list[int] = []  # what the sampler yields, changed in place
         self.net = NeuralNet(
             network(task.initial),
             criterion=nn.CrossEntropyLoss,
@@ -185,13 +186,14 @@ class Skorch:
             max_epochs=1,
             batch_size=1,
             train_split=None,
+            iterator_train__sampler=self.rows,
             callbacks__print_log=None,
             verbose=0,
         ).initialize()
         self.images, self.labels = task.scaled()[:, None], task.labels
 
     def train(self, order: np.ndarray) -> float:
-        self.net.set_params(iterator_train__sampler=order.tolist())
+        self.rows[:] = order.tolist()
         started = time.perf_counter()
         self.net.partial_fit(self.images, self.labels)
         return time.perf_counter() - started

@@ -1,6 +1,6 @@
-"""Recipes on people held out: the units, runs and tables behind notebook 07.
+"""Our models on people held out: the units, runs and tables behind notebook 07.
 
-A unit trains one recipe without one person and predicts that person's photographs, clean and in
+A unit trains one model without one person and predicts that person's photographs, clean and in
 distorted copies like the course set's test images. Runs go to the same store as all others.
 """
 
@@ -8,25 +8,23 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import sys
+import time
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-import torch
 from safetensors.torch import load_file, save_file
 
-from sglib.augment import METHODS
 from sglib.data import renderer_digest
 from sglib.faceset import FaceSet
-from sglib.networks import build_network
 from sglib.origin import run_facts
 from sglib.paths import cache_dir
 from sglib.people import compare_people, person_interval
-from sglib.policies import POLICIES, Chain
 from sglib.profiles import PROFILES, Config
-from sglib.recipe import Recipe, fit_recipe, predict_probs
-from sglib.shipped import RECIPES, pretrain
+from sglib.recipe import Recipe, predict_probs
+from sglib.shipped import N_TWIN, SHIPPED, Model, Start, fit_shipped, pretrain
 from sglib.splits import make_split, n_folds
 from sglib.store import RunStore
 from sglib.study import run_study
@@ -36,28 +34,31 @@ from sglib.units import one_thread
 METHOD = 1  # enters every key: raise it when the same recipe comes to give other numbers
 N_COPIES = 10  # distorted copies of each held-out photograph
 N_SEEDS = {"smoke": 1, "paper": 1, "full": 3}  # of a profile, unless seeds are asked for
+SHORT_TWIN = 12  # synthetic people of the smoke profile
 DISTORT_SEED = 77  # the same copies for every recipe and run
 
 
 @dataclasses.dataclass(frozen=True)
-class RecipeUnit:
-    """One recipe trained without one person, not yet done; see `units.Unit`.
+class ModelUnit:
+    """One model trained without one person, not yet done; see `units.Unit`.
 
     Args:
         name: of the row.
-        recipe: what is trained.
+        model: what is trained.
         fold: which person is held out.
         seed: of every draw.
         data, digest: name and digest of the set.
-        engine: recipes run on PyTorch.
+        n_twin: synthetic people of the pretraining.
+        engine: these models run on PyTorch.
     """
 
     name: str
-    recipe: Recipe
+    model: Model
     fold: int
     seed: int
     data: str
     digest: str
+    n_twin: int = N_TWIN
     engine: str = "reference-cpu"
     section: str = ""
 
@@ -65,9 +66,10 @@ class RecipeUnit:
     def key(self) -> str:
         """Return the hash of what determines the result."""
         determines = {
-            "method": ["recipe", METHOD, N_COPIES, DISTORT_SEED],
-            "recipe": dataclasses.asdict(self.recipe),
-            "policy": type(self.recipe.policy).__name__,
+            "method": ["model", METHOD, N_COPIES, DISTORT_SEED],
+            "model": _settings(self.model),
+            "teacher": _settings(SHIPPED[self.model.teacher]) if self.model.teacher else None,
+            "n_twin": self.n_twin,
             "renderer": renderer_digest(),  # draws the copies, and the people to start from
             "digest": self.digest,
             "fold": self.fold,
@@ -76,51 +78,57 @@ class RecipeUnit:
         return hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def plan_recipes(
-    recipes: Mapping[str, Recipe], faces: FaceSet, *, n_seeds: int, max_people: int | None = None
-) -> list[RecipeUnit]:
-    """List the runs: every recipe × person held out × seed, seeds outermost."""
+def _settings(model: Model) -> list[object]:
+    recipes = (recipe for recipe in (model.photos, model.twin) if recipe is not None)
+    return [dataclasses.asdict(model), [type(recipe.policy).__name__ for recipe in recipes]]
+
+
+def plan_models(
+    models: Mapping[str, Model],
+    faces: FaceSet,
+    *,
+    n_seeds: int,
+    max_people: int | None = None,
+    n_twin: int = N_TWIN,
+) -> list[ModelUnit]:
+    """List the runs: every model × person held out × seed, seeds outermost."""
     people = range(min(n_folds("person", faces), max_people or sys.maxsize))
     return [
-        RecipeUnit(name, recipe, fold, seed, faces.name, faces.digest)
+        ModelUnit(name, model, fold, seed, faces.name, faces.digest, n_twin)
         for seed in range(n_seeds)
-        for name, recipe in recipes.items()
+        for name, model in models.items()
         for fold in people
     ]
 
 
-def run_recipe_unit(unit: RecipeUnit, faces: FaceSet) -> dict[str, object]:
+def run_model_unit(unit: ModelUnit, faces: FaceSet) -> dict[str, object]:
     """Do one run and return its row for the store."""
     split = make_split(faces, "person", fold=unit.fold)
-    images, labels = faces.images[split.train], faces.labels[split.train]
     held_out = faces.subset(split.val)
     copies = distort(held_out, seed=DISTORT_SEED, n_copies=N_COPIES)
-    recipe = unit.recipe
-    models, seconds = [], 0.0
+    started = time.perf_counter()
     with one_thread(True):
-        for member in range(recipe.n_models):
-            seed = unit.seed * recipe.n_models + member
-            start = starting_point(recipe, seed)
-            if recipe.n_epochs == 0:  # the twin alone, no photograph
-                model = build_network(recipe.network)
-                model.load_state_dict(start)
-                models.append(model.eval())
-                continue
-            trained = fit_recipe(recipe, images, labels, seed=seed, initial=start)
-            models.append(trained.model)
-            seconds += trained.seconds
-        probs = predict_probs(models, held_out.images)
-        copy_probs = predict_probs(models, copies.images)
+        networks = fit_shipped(
+            unit.model,
+            faces.images[split.train],
+            faces.labels[split.train],
+            seed=unit.seed * unit.model.n_networks,
+            start=functools.partial(starting_point, n_twin=unit.n_twin),
+        )
+        seconds = time.perf_counter() - started
+        probs = predict_probs(networks, held_out.images)
+        copy_probs = predict_probs(networks, copies.images)
     return {
         "key": unit.key,
         "name": unit.name,
-        "recipe": json.dumps(dataclasses.asdict(recipe), sort_keys=True),
+        "model": json.dumps(_settings(unit.model), sort_keys=True),
         "data": unit.data,
         "digest": unit.digest,
         "scheme": "person",
         "fold": unit.fold,
         "subject": str(held_out.subjects[0]),
         "seed": unit.seed,
+        "engine": unit.engine,
         "n_train": len(split.train),
         "val_ids": held_out.ids.tolist(),
         "val_probs": probs.tolist(),
@@ -132,80 +140,86 @@ def run_recipe_unit(unit: RecipeUnit, faces: FaceSet) -> dict[str, object]:
     }
 
 
-def starting_point(recipe: Recipe, seed: int) -> dict[str, torch.Tensor] | None:
+def starting_point(
+    twin: Recipe | None, seed: int, device: str = "cpu", *, n_twin: int = N_TWIN
+) -> Start | None:
     """Return the weights that `shipped.pretrain` gives, from the cache where they are; or None.
 
     No photograph enters them, so one pretraining serves every person held out.
     """
-    if not recipe.twin_subjects:
+    if twin is None:
         return None
-    relevant = dataclasses.asdict(dataclasses.replace(recipe, n_epochs=1, n_models=1))
-    text = json.dumps([relevant, seed, renderer_digest()], sort_keys=True)
+    settings = [dataclasses.asdict(twin), type(twin.policy).__name__, n_twin, seed, METHOD]
+    text = json.dumps([settings, renderer_digest()], sort_keys=True)
     name = hashlib.sha256(text.encode()).hexdigest()[:24]
     path = cache_dir() / "pretrained" / f"{name}.safetensors"
     if not path.exists():
-        state = pretrain(recipe, seed=seed)
+        state = pretrain(twin, seed, device, n_subjects=n_twin)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{seed}.tmp")
-        save_file({key: value.contiguous() for key, value in state.items()}, temporary)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        save_file({key: value.contiguous().cpu() for key, value in state.items()}, temporary)
         temporary.replace(path)
     return load_file(path)
 
 
-def run_recipes(
-    recipes: Mapping[str, Recipe],
+def run_models(
+    models: Mapping[str, Model],
     faces: FaceSet,
     config: Config,
     *,
-    label: str = "recipes",
+    label: str = "models",
     store: RunStore | None = None,
 ) -> pd.DataFrame:
-    """Run recipes on people held out as a profile says, or load what is stored.
+    """Run models on people held out as a profile says, or load what is stored.
 
     Returns:
         one row per run: name, subject, seed, val_ids, val_probs, copy_acc, … as in the store.
     """
-    recipes = {name: _shorten(recipe, config) for name, recipe in recipes.items()}
-    max_people = PROFILES[config.profile].n_folds
-    units = plan_recipes(recipes, faces, n_seeds=config.n_seeds, max_people=max_people)
+    is_short = PROFILES[config.profile].max_epochs is not None
+    models = {name: shorten(model, config) for name, model in models.items()}
+    units = plan_models(
+        models,
+        faces,
+        n_seeds=config.n_seeds,
+        max_people=PROFILES[config.profile].n_folds,
+        n_twin=SHORT_TWIN if is_short else N_TWIN,
+    )
     store = store or RunStore()
     done = store.keys()
-    todo = {(unit.recipe, unit.seed) for unit in units if unit.key not in done}
-    for recipe, seed in sorted(todo, key=repr):  # once, before the workers start
-        for member in range(recipe.n_models):
-            starting_point(recipe, seed * recipe.n_models + member)
+    for unit in units:  # pretraining comes once, before the workers start
+        if unit.key not in done:
+            for model in (unit.model, SHIPPED.get(unit.model.teacher, unit.model)):
+                for member in range(model.n_networks):
+                    seed = unit.seed * model.n_networks + member
+                    starting_point(model.twin, seed, n_twin=unit.n_twin)
     return run_study(
-        units, faces, store=store, jobs=config.n_jobs, label=label, work=run_recipe_unit
+        units, faces, store=store, jobs=config.n_jobs, label=label, work=run_model_unit
     )
 
 
 def repeat(config: Config) -> Config:
-    """Return the config with the repetitions of a recipe: fewer than of the paper's runs.
+    """Return the config with the repetitions of a model: fewer than of the paper's runs.
 
-    A recipe's run takes minutes where the paper's takes a second; people, not seeds, are what the
+    A model's run takes many seconds where the paper's takes one; people, not seeds, are what the
     intervals are over.
     """
     return dataclasses.replace(config, seeds=n_seeds(config))
 
 
 def n_seeds(config: Config) -> int:
-    """Return how often each recipe is run: as asked, else `N_SEEDS` of the profile."""
+    """Return how often each model is run: as asked, else `N_SEEDS` of the profile."""
     return config.seeds or N_SEEDS[config.profile]
 
 
-def _shorten(recipe: Recipe, config: Config) -> Recipe:
-    """Return the recipe with the profile's limit on epochs; the smoke profile has a tiny twin."""
+def shorten(model: Model, config: Config) -> Model:
+    """Return the model with the profile's limit on epochs; a short one learns from no teacher."""
     most = PROFILES[config.profile].max_epochs
     if most is None:
-        return recipe
-    twin = min(recipe.twin_subjects, 12)
-    return dataclasses.replace(
-        recipe,
-        n_epochs=min(recipe.n_epochs, most),
-        twin_subjects=twin,
-        twin_epochs=min(recipe.twin_epochs, 1),
-        n_models=min(recipe.n_models, 2),
-    )
+        return model
+    twin = model.twin and dataclasses.replace(model.twin, n_epochs=1)
+    photos = dataclasses.replace(model.photos, n_epochs=min(model.photos.n_epochs, most))
+    networks = min(model.n_networks, 2)
+    return dataclasses.replace(model, photos=photos, twin=twin, n_networks=networks, teacher="")
 
 
 def per_person(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
@@ -226,13 +240,13 @@ def per_person(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
     ]
 
 
-def recipe_table(
+def model_table(
     frame: pd.DataFrame, faces: FaceSet, *, reference: str | None = None
 ) -> pd.DataFrame:
     """Return accuracy on people not seen per row, and the paired difference to a reference row.
 
     Args:
-        frame: from `run_recipes`.
+        frame: from `run_models`.
         faces: the set.
         reference: name of a row.
 
@@ -269,34 +283,3 @@ def recipe_table(
         }
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index")
-
-
-_BASE = RECIPES["base"]
-ABLATION: dict[str, Recipe] = {
-    # What each part of the recipe is worth; row 1 is the reference.
-    "base": _BASE,
-    "no twin": dataclasses.replace(_BASE, twin_subjects=0),
-    "twin only": dataclasses.replace(_BASE, n_epochs=0),
-    "no augmentation": dataclasses.replace(_BASE, policy=POLICIES["none"]),
-    "ConvNN_1": dataclasses.replace(_BASE, network="ConvNN_1", lr=1e-3),
-    "ConvNN_1, no twin": dataclasses.replace(_BASE, network="ConvNN_1", lr=1e-3, twin_subjects=0),
-}
-
-_PLAIN = Recipe(network="ConvNN_1", policy=POLICIES["none"], n_epochs=100, lr=1e-3)
-_ALL = tuple((name, method.usual) for name, method in METHODS.items())
-TABLE_1: dict[str, Recipe] = {
-    # The nine methods of the paper's Table 1 on the paper's ConvNN_1 (logit head): none, all, each
-    # alone, all but one.
-    "none": _PLAIN,
-    "all": dataclasses.replace(_PLAIN, policy=Chain(_ALL)),
-    **{
-        f"only {name}": dataclasses.replace(_PLAIN, policy=Chain(((name, strength),)))
-        for name, strength in _ALL
-    },
-    **{
-        f"without {name}": dataclasses.replace(
-            _PLAIN, policy=Chain(tuple(part for part in _ALL if part[0] != name))
-        )
-        for name, _ in _ALL
-    },
-}

@@ -20,7 +20,7 @@ from sglib.writers import COLUMNS
 if TYPE_CHECKING:
     import pandas as pd  # where tables are made: the command line does without
 
-BATCH = 256  # images at once: what more of them compute leaves the processor's cache
+BATCH = 128  # images at once: what more of them compute leaves the processor's cache
 
 
 class Scorer(nn.Module):
@@ -120,6 +120,9 @@ class Classifier:
     def probabilities(self, images: np.ndarray | Tensor) -> np.ndarray:
         """Return the probability of sunglasses, float64 (N,), of images of the right size.
 
+        The networks always get batches of one size, filled up with black: a smaller batch is
+        computed in another order, and an image's last digits would depend on its neighbours.
+
         Args:
             images: uint8 (N, 30, 32).
 
@@ -134,8 +137,11 @@ class Classifier:
             )
         probs = np.empty(len(images))
         for start in range(0, len(images), BATCH):
-            batch = images[start : start + BATCH].to(self.device)
-            probs[start : start + BATCH] = self.scorer(batch).cpu().numpy()
+            batch = images[start : start + BATCH]
+            n = len(batch)
+            if n < BATCH:
+                batch = torch.cat([batch, batch.new_zeros(BATCH - n, HEIGHT, WIDTH)])
+            probs[start : start + n] = self.scorer(batch.to(self.device))[:n].cpu().numpy()
         return probs
 
     def labels(self, probs: np.ndarray, *, threshold: float | None = None) -> np.ndarray:
@@ -158,7 +164,7 @@ class Classifier:
                 Pillow images as in `inputs.py`, of any size.
             threshold: in [0, 1]; default: the model's own.
             crop: for files: `none`, or `auto` to find the face (extra `[faces]`).
-            jobs: for files: processes; default: as many as help.
+            jobs: for files: threads; default: as many as help.
 
         Returns:
             A row per picture: `file` (for arrays its number), `label`, `probability` of

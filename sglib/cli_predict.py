@@ -50,7 +50,7 @@ _model = click.option(
 )
 @_model
 @click.option("--device", default="cpu", show_default=True, help="A PyTorch device.")
-@click.option("--jobs", type=click.IntRange(1, 1000), help="Processes; default: one per processor.")
+@click.option("--jobs", type=click.IntRange(1, 1000), help="Threads; default: one per processor.")
 @click.option(
     "--crop",
     type=click.Choice(("none", "auto")),

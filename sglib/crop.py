@@ -63,7 +63,7 @@ class FaceCropper:
             raise SglibError(
                 f"OpenCV {cv2.__version__} has no cascades: pip install 'sglib[faces]'"
             )
-        cv2.setNumThreads(1)  # the processes share the processors already
+        cv2.setNumThreads(1)  # several of these run at the same time already
         self._cv2 = cv2
         # cascade, score below which a find is not taken for a face, score of a usual face
         self._frontal = (_cascade(cv2, "haarcascade_frontalface_default"), 1.0, 2.5)

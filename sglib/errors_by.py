@@ -1,7 +1,7 @@
 """Where models err: accuracy by person, pose and expression, and their most confident mistakes.
 
-Takes stored runs, those of the paper's rows (`study.run_study`) and of recipes
-(`better.run_recipes`) alike, alone or concatenated.
+Takes stored runs, those of the paper's rows (`study.run_study`) and of our models
+(`better.run_models`) alike, alone or concatenated.
 """
 
 import numpy as np
@@ -33,7 +33,9 @@ def answers(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
     unknown = set(np.concatenate([np.asarray(ids, str) for ids in frame["val_ids"]]))
     unknown -= set(faces.ids.tolist())
     if unknown:
-        raise SglibError(f"{faces.name} has no image {min(unknown)!r}; are the runs of this set?")
+        raise SglibError(
+            f"{faces.name} has no image {str(min(unknown))!r}; are the runs of this set?"
+        )
     long = predictions(frame, faces).rename(
         columns={"probs": "prob", "labels": "label", "subjects": "person"}
     )

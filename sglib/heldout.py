@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sglib.better import _shorten, starting_point
+from sglib.better import SHORT_TWIN, shorten, starting_point
 from sglib.errors import SglibError
 from sglib.experiments import Experiment, study
 from sglib.faceset import FaceSet
 from sglib.fit import fit
 from sglib.models import build_model
 from sglib.profiles import PROFILES, Config
-from sglib.recipe import Recipe, fit_recipe, predict_probs
+from sglib.recipe import predict_probs
 from sglib.results import STUCK_BELOW
-from sglib.shipped import RECIPES
+from sglib.shipped import N_TWIN, SHIPPED, Model, fit_shipped
 from sglib.splits import Split
 from sglib.units import one_thread
 
@@ -72,7 +72,7 @@ class Average(nn.Module):
         return torch.stack([member(images) for member in self.members]).mean(0)
 
 
-class _Model(NamedTuple):
+class _Trained(NamedTuple):
     predict: Callable[..., np.ndarray]
     network: nn.Module
 
@@ -93,7 +93,7 @@ def heldout_models(
         n_groups: the sorted people are dealt to so many groups in turn, 2 or more.
         seed: of every draw. Where a run of the paper learns nothing (`results.STUCK_BELOW`, seen
             on the training images) the next seed is taken, up to ten.
-        rows: "paper" and names in `shipped.RECIPES`.
+        rows: "paper" and names in `shipped.SHIPPED`.
 
     Returns:
         one entry per group; each image of the set is in the `rows` of exactly one.
@@ -101,9 +101,9 @@ def heldout_models(
     Raises:
         SglibError: an unknown row, labels or people missing, fewer than two groups or people.
     """
-    wrong = [name for name in rows if name != PAPER and name not in RECIPES]
+    wrong = [name for name in rows if name != PAPER and name not in SHIPPED]
     if wrong or not rows:
-        known = ", ".join([PAPER, *RECIPES])
+        known = ", ".join([PAPER, *SHIPPED])
         raise SglibError(f"rows must be some of {known}, got {', '.join(wrong) or 'none'}")
     groups = people_groups(faces, min(n_groups, PROFILES[config.profile].n_folds or sys.maxsize))
     made = []
@@ -114,7 +114,7 @@ def heldout_models(
             models = {
                 name: _paper_model(faces, split, config, seed=seed)
                 if name == PAPER
-                else _our_model(RECIPES[name], faces, split, config, seed=seed)
+                else _our_model(SHIPPED[name], faces, split, config, seed=seed)
                 for name in rows
             }
             made.append(
@@ -169,7 +169,7 @@ def paper_experiment(config: Config) -> Experiment:
     return next(row for row in rows if row.name == PAPER_ROW)
 
 
-def _paper_model(faces: FaceSet, split: Split, config: Config, *, seed: int) -> _Model:
+def _paper_model(faces: FaceSet, split: Split, config: Config, *, seed: int) -> _Trained:
     row = paper_experiment(config)
     if row.scaling != "unit":
         raise SglibError(f"{row.name}: expected pixels scaled to [0, 1], got {row.scaling}")
@@ -184,18 +184,19 @@ def _paper_model(faces: FaceSet, split: Split, config: Config, *, seed: int) -> 
         model.load_state_dict(state)
         model.to(config.device).eval()
     # The paper looks at the image once, as it is.
-    return _Model(functools.partial(predict_probs, printed, mirror=False, shift=0), plain)
+    return _Trained(functools.partial(predict_probs, printed, mirror=False, shift=0), plain)
 
 
 def _our_model(
-    recipe: Recipe, faces: FaceSet, split: Split, config: Config, *, seed: int
-) -> _Model:
-    recipe = _shorten(recipe, config)
-    images, labels = faces.images[split.train], faces.labels[split.train]
-    networks = []
-    for member in range(recipe.n_models):
-        draws = seed * recipe.n_models + member  # as `better.run_recipe_unit` counts them
-        start = starting_point(recipe, draws)
-        done = fit_recipe(recipe, images, labels, seed=draws, device=config.device, initial=start)
-        networks.append(done.model)
-    return _Model(functools.partial(predict_probs, networks), Average(networks).eval())
+    model: Model, faces: FaceSet, split: Split, config: Config, *, seed: int
+) -> _Trained:
+    is_short = PROFILES[config.profile].max_epochs is not None
+    networks = fit_shipped(
+        shorten(model, config),
+        faces.images[split.train],
+        faces.labels[split.train],
+        seed=seed,
+        device=config.device,
+        start=functools.partial(starting_point, n_twin=SHORT_TWIN if is_short else N_TWIN),
+    )
+    return _Trained(functools.partial(predict_probs, networks), Average(networks).eval())

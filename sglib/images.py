@@ -11,10 +11,12 @@ The rule, in this order:
    interpolated linearly, until it just fits into 30×32; the rest is filled by repeating its edge.
 """
 
+import contextlib
 import io
 import os
 import stat
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -43,6 +45,17 @@ _TURNS = {
 
 class PictureError(SglibError):
     """A picture that cannot be used; the message is the reason, without the file's name."""
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence Pillow's warnings of odd files, each of which gets a status that says more.
+
+    For a whole run, from its main thread: filters of warnings belong to the process.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.|sglib\.images")
+        yield
 
 
 def read_bytes(path: str | os.PathLike) -> bytes:
@@ -88,14 +101,10 @@ def decode(data: bytes, *, min_side: int = 8 * WIDTH) -> tuple[np.ndarray, tuple
         PictureError: not a picture, damaged, or beyond the limits.
     """
     try:
-        # Pillow warns of odd files and of bombs; the first are read, the second refused
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _decode(data, min_side)
+        return _decode(data, min_side)
     except PictureError:
         raise
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except Image.DecompressionBombError as error:
         raise PictureError(f"too large: at most {MAX_PIXELS} pixels") from error
     except UnidentifiedImageError as error:
         raise PictureError("not a picture that can be read") from error

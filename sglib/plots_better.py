@@ -21,7 +21,7 @@ def model_look(name: str, place: int = 0) -> tuple[str, str]:
     """Return colour and marker of a model, the same in every figure.
 
     Args:
-        name: "paper", a row of the paper, a shipped recipe or anything else.
+        name: "paper", a row of the paper, a shipped model or anything else.
         place: of the model among those drawn; tells apart the ones that have no colour of their
             own.
     """
@@ -33,10 +33,10 @@ def model_look(name: str, place: int = 0) -> tuple[str, str]:
 
 
 def plot_ablation(table: pd.DataFrame, *, reference: str, ax: Axes | None = None) -> Axes:
-    """Draw what each change to a recipe costs or brings, largest gain on top.
+    """Draw what each change to a model costs or brings, largest gain on top.
 
     Args:
-        table: from `better.recipe_table` with this reference: index name; difference, diff_low,
+        table: from `better.model_table` with this reference: index name; difference, diff_low,
             diff_high in [−1, 1], n_people.
         reference: the row that all others are compared with; not drawn.
         ax: where to draw; default the current axes.
@@ -84,7 +84,7 @@ def plot_reliability(tables: Mapping[str, pd.DataFrame], *, ax: Axes | None = No
         ylim=(-0.04, 1.04),
         aspect="equal",
     )
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1))
     return ax
 
 

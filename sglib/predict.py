@@ -1,12 +1,16 @@
 """From paths to rows: reads pictures in parallel, in order, with bounded memory.
 
-Files go through in chunks. A chunk is read, decoded and scored by one worker process with one
-thread; only a few chunks are under way at a time, and rows come out in the order of the files.
+Files go through in chunks. A chunk is read, decoded and scored by one thread; only a few chunks
+are under way at a time, and rows come out in the order of the files.
 """
 
+import contextlib
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,14 +18,23 @@ from sglib import images, workers
 from sglib.classifier import Classifier
 from sglib.discover import Found
 from sglib.errors import SglibError
-from sglib.faceset import HEIGHT, WIDTH
 from sglib.jpegs import JpegJoiner
 from sglib.profiles import n_usable_cpus
-from sglib.workers import Chunk
 from sglib.writers import Rows
 
-CHUNK = 256
+MIN_CHUNK, MAX_CHUNK = 16, 256  # files
+CHUNK_SECONDS = 0.5  # how long a chunk should take: what Ctrl-C loses, and how often rows come
 CROPS = ("none", "auto")
+# Reading small files holds Python's lock nearly all the time: taking turns is faster than
+# fighting for it file by file.
+_TURNS = threading.Lock()
+
+
+class Chunk(NamedTuple):
+    """Some files in a row; `start` is the number of the first one, from 0."""
+
+    start: int
+    files: list[Found]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +63,15 @@ class Reader:
 
     Args:
         crop: see `Options`.
+        stop: once it is set, reading ends with `workers.Stopped`.
 
     Raises:
         SglibError: cropping was asked for and its extra is not installed.
     """
 
-    def __init__(self, crop: str = "none") -> None:
+    def __init__(self, crop: str = "none", *, stop: threading.Event | None = None) -> None:
         self._joiner = JpegJoiner()
+        self._stop = stop or threading.Event()
         self._cropper = None
         if crop == "auto":
             from sglib.crop import FaceCropper
@@ -70,9 +85,12 @@ class Reader:
             uint8 (N, 30, 32), and N statuses, which start with `ok` where all is well.
         """
         fast = [found.path if not (found.problem or self._cropper) else "" for found in files]
-        pictures, done = self._joiner.read(fast)
+        with _TURNS:
+            pictures, done = self._joiner.read(fast)
         statuses = ["ok"] * len(files)
         for i in np.flatnonzero(~done):
+            if self._stop.is_set():
+                raise workers.Stopped
             try:
                 if files[i].problem:
                     raise images.PictureError(files[i].problem)
@@ -95,26 +113,6 @@ class Reader:
             return self._cropper.read(data)
         gray, size = images.decode(data)
         return images.fit(gray), images.status_of(size)
-
-
-class Worker:
-    """What is done with a chunk; each process makes its own.
-
-    Args:
-        classifier: None leaves the scoring to somebody else.
-        options: how.
-    """
-
-    def __init__(self, classifier: Classifier | None, options: Options) -> None:
-        self._classifier, self._options = classifier, options
-        self._reader = Reader(options.crop)
-
-    def __call__(self, chunk: Chunk) -> tuple[list[str], np.ndarray]:
-        """Return N statuses, and float64 (N,) probabilities or the uint8 (N, 30, 32) pictures."""
-        pictures, statuses = self._reader.read(chunk.files)
-        if self._classifier is None:
-            return statuses, pictures
-        return statuses, score(self._classifier, chunk, pictures, statuses, self._options)
 
 
 def score(
@@ -156,9 +154,9 @@ def predict_files(
 
     Args:
         files: as `discover.Discovery` finds them.
-        classifier: the model. On a device other than the CPU the workers only read.
+        classifier: the model.
         options: default: the whole picture, the model's threshold.
-        jobs: worker processes; default: one per usable processor, but none for a few files.
+        jobs: threads; default: one per usable processor, but one for a few files.
 
     Raises:
         SglibError: an option cannot be carried out.
@@ -166,27 +164,52 @@ def predict_files(
     options = options or Options()
     if jobs is not None and jobs < 1:
         raise SglibError(f"jobs must be 1 or more, got {jobs}")
-    chunks = _chunked(files)
-    first = list(itertools.islice(chunks, workers.N_CHUNKS_ALONE))
-    n_workers = n_usable_cpus() if jobs is None else jobs
-    if len(first) < workers.N_CHUNKS_ALONE:
-        n_workers = 1
-    on_cpu = classifier.device.type == "cpu"
-    # a worker's answer for a file on which it crashed: no probability, or a black picture
-    nothing = np.full(1, np.nan) if on_cpu else np.zeros((1, HEIGHT, WIDTH), np.uint8)
-    crashed = (["damaged picture (its decoder crashed)"], nothing)
+    Reader(options.crop)  # what is missing for it is said here, not by a thread
+    pace = _Pace()
+    chunks = _chunked(files, pace)
+    first = list(itertools.islice(chunks, 2))
+    n_threads = n_usable_cpus() if jobs is None else jobs
+
+    def make(stop: threading.Event) -> Callable[[Chunk], Rows]:
+        reader = Reader(options.crop, stop=stop)
+
+        def work(chunk: Chunk) -> Rows:
+            with pace.measured(len(chunk.files)):
+                return _predict_chunk(chunk, reader, classifier, options)
+
+        return work
+
     chunks = itertools.chain(first, chunks)
-    worker_args = (classifier if on_cpu else None, options)
-    for chunk, (statuses, values) in workers.run(Worker, worker_args, chunks, n_workers, crashed):
-        probs = values if on_cpu else score(classifier, chunk, values, statuses, options)
-        labels = classifier.labels(probs, threshold=options.threshold).tolist()
-        for i in np.flatnonzero(np.isnan(probs)):
-            labels[i] = ""
-        yield Rows([found.path for found in chunk.files], labels, probs, statuses)
+    with images.quiet():
+        for _, rows in workers.run(make, chunks, n_threads if len(first) > 1 else 1):
+            yield rows
 
 
-def _chunked(files: Iterable[Found]) -> Iterator[Chunk]:
+def _predict_chunk(chunk: Chunk, reader: Reader, classifier: Classifier, options: Options) -> Rows:
+    pictures, statuses = reader.read(chunk.files)
+    probs = score(classifier, chunk, pictures, statuses, options)
+    labels = classifier.labels(probs, threshold=options.threshold).tolist()
+    for i in np.flatnonzero(np.isnan(probs)):
+        labels[i] = ""
+    return Rows([found.path for found in chunk.files], labels, probs, statuses)
+
+
+class _Pace:
+    """How many files make a chunk: few of those that take long, such as large photographs."""
+
+    def __init__(self) -> None:
+        self.n_files = MIN_CHUNK
+
+    @contextlib.contextmanager
+    def measured(self, n_files: int) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        per_file = (time.perf_counter() - started) / n_files
+        self.n_files = int(min(max(CHUNK_SECONDS / per_file, MIN_CHUNK), MAX_CHUNK))
+
+
+def _chunked(files: Iterable[Found], pace: _Pace) -> Iterator[Chunk]:
     files, start = iter(files), 0
-    while part := list(itertools.islice(files, CHUNK)):
+    while part := list(itertools.islice(files, pace.n_files)):
         yield Chunk(start, part)
         start += len(part)

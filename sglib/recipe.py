@@ -1,7 +1,8 @@
 """Our recipe: how a network of ours is trained, and how its answer is read.
 
-AdamW with a one-cycle cosine, batches that are augmented anew in each epoch, a start on the
-synthetic twin, the mirrored image averaged in at prediction. Everything random comes from one seed.
+AdamW with a one-cycle cosine, batches that are augmented anew in each epoch, mirrored and shifted
+images averaged in at prediction. Everything random comes from one seed. `shipped.py` puts the
+steps together.
 """
 
 import dataclasses
@@ -37,9 +38,7 @@ class Recipe:
         blend: how far the returned weights lie on the way from the starting weights to the trained
             ones, (0, 1]; the half-way point keeps more of what pretraining saw
             (Wortsman et al. 2022, arXiv 2109.01903). Only with starting weights.
-        twin_subjects: people of the synthetic twin to pretrain on (see `shipped`); 0 = none.
-        twin_epochs: passes over their photographs.
-        n_models: networks whose logits are averaged, each with a seed of its own.
+        temperature: by which logits are divided when a network learns from teachers.
     """
 
     network: str = "base"
@@ -51,9 +50,7 @@ class Recipe:
     weight_decay: float = 0.05
     label_smoothing: float = 0.0
     blend: float = 1.0
-    twin_subjects: int = 0
-    twin_epochs: int = 3
-    n_models: int = 1
+    temperature: float = 2.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -80,6 +77,7 @@ def fit_recipe(
     seed: int,
     device: str = "cpu",
     initial: dict[str, Tensor] | None = None,
+    teachers: Sequence[nn.Module] = (),
 ) -> Trained:
     """Train one network on these images.
 
@@ -90,6 +88,8 @@ def fit_recipe(
         seed: of the initial weights, the order and the augmentation.
         device: a PyTorch device. Draws are made on the CPU: the same on every device.
         initial: a state dict to start from, for example of a network trained on other images.
+        teachers: networks whose mean logits, for the augmented image, replace its label as the
+            target (Hinton et al. 2015, arXiv 1503.02531).
 
     Raises:
         SglibError: the images are not as above.
@@ -115,7 +115,10 @@ def fit_recipe(
             for group in optimizer.param_groups:
                 group["lr"] = _rate(recipe, (step + 0.5) / n_steps)
             logits = model(batch).float()  # (B, 2)
-            loss = F.cross_entropy(logits, target, label_smoothing=recipe.label_smoothing)
+            if teachers:
+                loss = _distance(logits, teachers, batch, recipe.temperature)
+            else:
+                loss = F.cross_entropy(logits, target, label_smoothing=recipe.label_smoothing)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -218,6 +221,15 @@ def _augmented(
         shown = policy(_scale(x[torch.cat(list(block))]), draws)
         parts = shown.contiguous(memory_format=torch.channels_last).split([len(r) for r in block])
         yield from zip(parts, block, strict=True)
+
+
+def _distance(
+    logits: Tensor, teachers: Sequence[nn.Module], images: Tensor, temperature: float
+) -> Tensor:
+    with torch.no_grad():
+        taught = torch.stack([teacher(images) for teacher in teachers]).mean(0)
+        target = (taught.float() / temperature).softmax(1)  # (B, 2)
+    return F.cross_entropy(logits / temperature, target)
 
 
 def _fresh(name: str, seed: int) -> nn.Module:

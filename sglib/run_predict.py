@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from sglib.classifier import load
@@ -49,7 +48,7 @@ def run(
     out = Output(output, format=format, shard=shard)
     count = _Count()
     try:
-        with _sigterm_as_ctrl_c(), _one_thread(), _progress() as bar:
+        with _sigterm_as_ctrl_c(), _progress() as bar:
             for rows in predict_files(files, classifier, options, jobs=jobs):
                 out.write(rows)
                 count.add(rows)
@@ -102,17 +101,6 @@ def _say(message: str) -> None:
 
 def _progress() -> tqdm:
     return tqdm(unit=" pictures", disable=not sys.stderr.isatty())
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let PyTorch use one thread: on networks this small the others cost more than they do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

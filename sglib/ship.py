@@ -1,18 +1,20 @@
 """Trains the models that ship with the package and writes their files."""
 
 import dataclasses
+import time
 from pathlib import Path
 
 from sglib import weight_files
+from sglib.better import starting_point
 from sglib.errors import SglibError
 from sglib.faceset import FaceSet
 from sglib.final import retrain
 from sglib.profiles import Config
-from sglib.shipped import RECIPES, fit_models
+from sglib.shipped import SHIPPED, fit_shipped
 from sglib.weight_files import Member, ModelFile
 
 PAPERS = {"paper_1": "final_1", "paper_2": "final_2"}
-NAMES = (*PAPERS, *RECIPES)
+NAMES = (*PAPERS, *SHIPPED)
 
 
 def train_shipped(name: str, faces: FaceSet, *, seed: int = 0, device: str = "cpu") -> ModelFile:
@@ -20,7 +22,7 @@ def train_shipped(name: str, faces: FaceSet, *, seed: int = 0, device: str = "cp
 
     Args:
         name: "paper_1" and "paper_2" are the paper's final configurations (§4.5), the others
-            those of `shipped.RECIPES`.
+            those of `shipped.SHIPPED`.
         faces: the labelled set.
         seed: of every draw; an ensemble takes as many seeds as it has members.
         device: a PyTorch device.
@@ -31,26 +33,29 @@ def train_shipped(name: str, faces: FaceSet, *, seed: int = 0, device: str = "cp
     if name in PAPERS:
         model = retrain(faces, Config(profile="paper", device=device), seed=seed)[PAPERS[name]]
         return dataclasses.replace(model, name=name)
-    if name not in RECIPES:
+    if name not in SHIPPED:
         raise SglibError(f"no shipped model {name!r}; there are: {', '.join(NAMES)}")
-    recipe = RECIPES[name]
-    trained = fit_models(recipe, faces.images, faces.labels, seed=seed, device=device)
+    model = SHIPPED[name]
+    started = time.perf_counter()
+    networks = fit_shipped(
+        model, faces.images, faces.labels, seed=seed, device=device, start=starting_point
+    )
     return ModelFile(
         name=name,
-        members=tuple(Member(recipe.network, seed=seed + place) for place in range(len(trained))),
+        members=tuple(
+            Member(model.photos.network, seed=seed + place) for place in range(len(networks))
+        ),
         states=tuple(
-            {key: value.cpu().numpy() for key, value in one.model.state_dict().items()}
-            for one in trained
+            {key: value.cpu().numpy() for key, value in network.state_dict().items()}
+            for network in networks
         ),
         mirror=True,
         shift=1,
         data=faces.name,
         data_digest=faces.digest,
         notes={
-            "n_epochs": recipe.n_epochs,
-            "twin_subjects": recipe.twin_subjects,
-            "twin_epochs": recipe.twin_epochs,
-            "seconds": round(sum(one.seconds for one in trained), 1),
+            "settings": dataclasses.asdict(model),
+            "seconds": round(time.perf_counter() - started, 1),
         },
     )
 

@@ -1,63 +1,143 @@
-"""The recipes that are shipped, by name, and their training from start to end."""
+"""The three models that are shipped, by name, and their training from start to end.
+
+A network starts on the synthetic twin: thousands of rendered people, which the twelve photographed
+ones are too few to stand in for. It is then trained on the photographs and stopped half-way between
+the two (`Recipe.blend`). The smallest one learns from a larger one trained in that way.
+"""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from sglib.errors import SglibError
-from sglib.recipe import Recipe, Trained, fit_recipe
+from sglib.faceset import FaceSet
+from sglib.networks import build_network
+from sglib.recipe import Recipe, fit_recipe
 from sglib.synthetic import render_faces
 
 TWIN_SEED = 11  # of the synthetic people; not 0, the embedded default data set
-_TWIN_OFFSET = 1000  # pretraining and training draw from different streams
+N_TWIN = 4000  # synthetic people
+_PRETRAIN = 1000  # added to the seed: pretraining draws from a stream of its own
 
-_BASE = Recipe(network="base", n_epochs=80, blend=0.5, twin_subjects=4000, twin_epochs=8)
-RECIPES: dict[str, Recipe] = {
-    "small": dataclasses.replace(_BASE, network="small"),
-    "base": _BASE,
-    "best": dataclasses.replace(_BASE, n_models=5),
+Start = dict[str, Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A shipped model.
+
+    Args:
+        photos: how the photographs are trained on.
+        twin: how the synthetic people are trained on before; None = no pretraining.
+        n_networks: networks whose logits are averaged, with seeds seed, seed + 1, …
+        teacher: name of the model in `SHIPPED` to learn from, or "".
+        n_companions: synthetic people whose pictures the teacher is asked about as well.
+        repeats: how often each photograph is among the teacher's questions in an epoch.
+    """
+
+    photos: Recipe
+    twin: Recipe | None = None
+    n_networks: int = 1
+    teacher: str = ""
+    n_companions: int = 80
+    repeats: int = 3
+
+
+_TWIN = Recipe(network="base", n_epochs=8, batch_size=64, lr=4e-3)
+_PHOTOS = Recipe(network="base", n_epochs=80, blend=0.5)
+SHIPPED: dict[str, Model] = {
+    "small": Model(
+        photos=Recipe(network="small", n_epochs=20, batch_size=64),
+        twin=dataclasses.replace(_TWIN, network="small"),
+        teacher="base",
+    ),
+    "base": Model(photos=_PHOTOS, twin=_TWIN),
+    "best": Model(photos=_PHOTOS, twin=_TWIN, n_networks=3),
 }
 
 
-def get_recipe(name: str) -> Recipe:
-    """Return a shipped recipe.
+def get_shipped(name: str) -> Model:
+    """Return a shipped model's settings.
 
     Raises:
         SglibError: there is none of this name.
     """
-    if name not in RECIPES:
-        raise SglibError(f"no recipe {name!r}; there are: {', '.join(RECIPES)}")
-    return RECIPES[name]
+    if name not in SHIPPED:
+        raise SglibError(f"no model {name!r}; there are: {', '.join(SHIPPED)}")
+    return SHIPPED[name]
 
 
-def fit_models(
-    recipe: Recipe, images: np.ndarray, labels: np.ndarray, *, seed: int, device: str = "cpu"
-) -> list[Trained]:
-    """Do the whole recipe: pretrain and train `n_models` networks with seeds seed, seed + 1, …"""
-    return [
-        fit_recipe(
-            recipe,
-            images,
-            labels,
-            seed=s,
-            device=device,
-            initial=pretrain(recipe, seed=s, device=device),
-        )
-        for s in range(seed, seed + recipe.n_models)
-    ]
+@functools.cache
+def twin_faces(n_subjects: int = N_TWIN) -> FaceSet:
+    """Return the synthetic people of the pretraining, rendered once per process."""
+    return render_faces(seed=TWIN_SEED, n_subjects=n_subjects, name="synthetic-pretrain")
 
 
-def pretrain(recipe: Recipe, *, seed: int, device: str = "cpu") -> dict[str, Tensor] | None:
-    """Train on the synthetic twin and return the state dict; None for a recipe without.
+def pretrain(
+    twin: Recipe | None, seed: int, device: str = "cpu", *, n_subjects: int | None = None
+) -> Start | None:
+    """Train on the synthetic people (default: `N_TWIN`) and return the weights; None for None.
 
     No photograph enters, so one result serves every fold of a cross-validation.
     """
-    if not recipe.twin_subjects:
+    if twin is None:
         return None
-    twin = render_faces(seed=TWIN_SEED, n_subjects=recipe.twin_subjects)
-    assert twin.labels is not None
-    # Many images and few passes: larger steps.
-    first = dataclasses.replace(recipe, n_epochs=recipe.twin_epochs, batch_size=64, lr=4e-3)
-    trained = fit_recipe(first, twin.images, twin.labels, seed=_TWIN_OFFSET + seed, device=device)
+    faces = twin_faces(n_subjects or N_TWIN)
+    assert faces.labels is not None
+    trained = fit_recipe(twin, faces.images, faces.labels, seed=_PRETRAIN + seed, device=device)
     return trained.model.state_dict()
+
+
+def fit_shipped(
+    model: Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    start: Callable[[Recipe | None, int, str], Start | None] = pretrain,
+) -> list[nn.Module]:
+    """Train a shipped model from start to end and return its networks, in eval mode.
+
+    Args:
+        model: a value of `SHIPPED`.
+        images: uint8 (N, 30, 32).
+        labels: int64 (N,), 1 = sunglasses.
+        seed: of the first network.
+        device: a PyTorch device.
+        start: stands in for `pretrain`, for example one that keeps its results.
+    """
+    networks = []
+    for one in range(seed, seed + model.n_networks):
+        initial = start(model.twin, one, device)
+        shown, truth, teachers = images, labels, []
+        if model.teacher:
+            teachers = fit_shipped(
+                get_shipped(model.teacher), images, labels, seed=one, device=device, start=start
+            )
+            companions = _companions(model.n_companions)
+            shown = np.concatenate([*[images] * model.repeats, companions.images])
+            truth = np.concatenate([*[labels] * model.repeats, companions.labels])
+        if model.photos.n_epochs == 0 and initial is not None:  # the twin alone, no photograph
+            network = build_network(model.photos.network)
+            network.load_state_dict(initial)
+            networks.append(network.eval())
+            continue
+        trained = fit_recipe(
+            model.photos,
+            shown,
+            truth,
+            seed=one,
+            device=device,
+            initial=initial,
+            teachers=teachers,
+        )
+        networks.append(trained.model)
+    return networks
+
+
+def _companions(n_subjects: int) -> FaceSet:
+    return render_faces(seed=TWIN_SEED, n_subjects=n_subjects, first=N_TWIN, name="companions")

@@ -88,6 +88,15 @@ def test_predict_proba_and_predict_agree_over_inputs(tmp_path: Path) -> None:
     assert classifier.predict(Path(paths[3])).probability[0] == by_path.probability[3]
 
 
+@pytest.mark.parametrize("network", ["ConvNN_1", "base"])
+def test_neighbours_do_not_change_an_answer(network: str) -> None:
+    classifier = Classifier(make_model(network))
+    images = random_images(300)
+    together = classifier.probabilities(images)
+    for rows in (slice(0, 1), slice(7, 12), slice(100, 299), slice(None, None, -1)):
+        np.testing.assert_array_equal(classifier.probabilities(images[rows].copy()), together[rows])
+
+
 def test_threshold() -> None:
     classifier = Classifier(make_model(threshold=0.2))
     probs = classifier.probabilities(IMAGES)

@@ -2,7 +2,7 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,13 @@ from PIL import Image
 
 from sglib import images
 from sglib.images import PictureError, decode, fit, read_bytes, status_of
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with images.quiet():
+        yield
+
 
 GRAY = random_images(1, seed=3)[0]
 

@@ -1,4 +1,6 @@
-import os
+import sys
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -6,9 +8,9 @@ import pytest
 from model_fakes import make_model, random_images, write_jpegs
 from PIL import Image
 
-from sglib import images, predict
+from sglib import images, predict, workers
 from sglib.classifier import Classifier
-from sglib.discover import Discovery
+from sglib.discover import Discovery, Found
 from sglib.errors import SglibError
 from sglib.predict import Options, Reader, is_good, predict_files
 
@@ -28,18 +30,18 @@ def rows_of(classifier: Classifier, *paths: object, **options: object) -> list[t
     ]
 
 
-@pytest.mark.parametrize("jobs", [None, 1, 2])
-def test_processes_change_nothing(
+@pytest.mark.parametrize("jobs", [None, 1, 2, 5])
+def test_threads_change_nothing(
     tmp_path: Path, classifier: Classifier, jobs: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predict, "CHUNK", 8)
+    monkeypatch.setattr(predict, "MAX_CHUNK", 16)
     paths = write_jpegs(tmp_path, 60)
     expected = classifier.probabilities(
         np.stack([images.decode(Path(path).read_bytes())[0] for path in paths])
     )
     rows = rows_of(classifier, *paths, jobs=jobs)
     assert [row[0] for row in rows] == paths
-    np.testing.assert_allclose([row[2] for row in rows], expected, atol=1e-6)
+    np.testing.assert_array_equal([row[2] for row in rows], expected)  # to the last digit
     assert [row[1] for row in rows] == classifier.labels(expected).tolist()
     assert {row[3] for row in rows} == {"ok"}
 
@@ -80,24 +82,43 @@ def test_threshold_moves_labels_only(tmp_path: Path, classifier: Classifier) -> 
     assert {row[1] for row in high} == {"open"}
 
 
-def test_a_crashing_decoder_costs_one_row(
+def test_odd_files_do_not_warn(tmp_path: Path, classifier: Classifier) -> None:
+    """Warnings are errors here: one that got through would be the picture's status."""
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01"  # an orientation is announced, not given
+    for i in range(40):
+        image = Image.new("RGB", (40, 30), (i, i, i))
+        image.save(tmp_path / f"{i}.jpg", exif=exif)
+    before = list(warnings.filters)
+    rows = rows_of(classifier, tmp_path, jobs=3)
+    assert {row[3] for row in rows} == {"ok (resized from 40x30)"}
+    assert warnings.filters == before
+
+
+def test_slow_files_come_in_small_chunks(
     tmp_path: Path, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def decode(data: bytes) -> object:
-        if data == b"crash":
-            os._exit(1)
-        return whole(data)
+    paths = write_jpegs(tmp_path, 300)
+    sizes = [len(rows) for rows in predict_files(Discovery(paths), classifier, jobs=1)]
+    assert max(sizes) > predict.MIN_CHUNK
+    monkeypatch.setattr(predict, "CHUNK_SECONDS", 1e-9)
+    sizes = [len(rows) for rows in predict_files(Discovery(paths), classifier, jobs=2)]
+    assert sizes == [16] * 18 + [12]
 
-    whole = images.decode
-    monkeypatch.setattr(images, "decode", decode)
-    monkeypatch.setattr(predict, "CHUNK", 4)
-    paths = write_jpegs(tmp_path, 30)
-    Path(paths[10]).write_bytes(b"crash")
-    rows = rows_of(classifier, *paths, jobs=2)
-    bad = [row for row in rows if row[3] != "ok"]
-    assert [(row[0], row[3]) for row in bad] == [
-        (paths[10], "damaged picture (its decoder crashed)")
-    ]
+
+def test_reading_stops_when_told(tmp_path: Path) -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(workers.Stopped):
+        Reader(stop=stop).read([Found("gone.jpg")])
+
+
+@pytest.mark.parametrize("n", [1, 40])
+def test_missing_detector_is_said(
+    tmp_path: Path, classifier: Classifier, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(SglibError, match="needs OpenCV 4"):
+        rows_of(classifier, *write_jpegs(tmp_path, n), crop="auto")
 
 
 def test_options_are_checked(classifier: Classifier) -> None:

