@@ -44,3 +44,8 @@ TABLE_1: dict[str, Model] = {
         for name, _ in _ALL
     },
 }
+
+
+def rows_for(models: dict[str, Model], profile: str) -> dict[str, Model]:
+    """Return the rows that a profile runs: all, or the first three in `smoke`."""
+    return dict(list(models.items())[:3]) if profile == "smoke" else models

@@ -19,6 +19,8 @@ from safetensors.torch import load_file, save_file
 
 from sglib.data import renderer_digest
 from sglib.faceset import FaceSet
+from sglib.models import count_parameters
+from sglib.networks import build_network
 from sglib.origin import run_facts
 from sglib.paths import cache_dir
 from sglib.people import compare_people, person_interval
@@ -34,7 +36,7 @@ from sglib.units import one_thread
 METHOD = 1  # enters every key: raise it when the same recipe comes to give other numbers
 N_COPIES = 10  # distorted copies of each held-out photograph
 N_SEEDS = {"smoke": 1, "paper": 1, "full": 3}  # of a profile, unless seeds are asked for
-SHORT_TWIN = 12  # synthetic people of the smoke profile
+SHORT_TWIN, SHORT_EPOCHS = 12, 2  # synthetic people and epochs of the smoke profile
 DISTORT_SEED = 77  # the same copies for every recipe and run
 
 
@@ -213,11 +215,10 @@ def n_seeds(config: Config) -> int:
 
 def shorten(model: Model, config: Config) -> Model:
     """Return the model with the profile's limit on epochs; a short one learns from no teacher."""
-    most = PROFILES[config.profile].max_epochs
-    if most is None:
+    if PROFILES[config.profile].max_epochs is None:
         return model
     twin = model.twin and dataclasses.replace(model.twin, n_epochs=1)
-    photos = dataclasses.replace(model.photos, n_epochs=min(model.photos.n_epochs, most))
+    photos = dataclasses.replace(model.photos, n_epochs=min(model.photos.n_epochs, SHORT_EPOCHS))
     networks = min(model.n_networks, 2)
     return dataclasses.replace(model, photos=photos, twin=twin, n_networks=networks, teacher="")
 
@@ -251,15 +252,16 @@ def model_table(
         reference: name of a row.
 
     Returns:
-        index name: clean, low, high (Wilson over people), worst person, copies, and with a
-        reference difference, diff_low, diff_high (on the copies, t over people), p (exact sign
-        flips), n_people, n_seeds, seconds.
+        index name: clean, low, high (Wilson over people), worst person, copies with the same, and
+        with a reference difference, diff_low, diff_high (on the copies, t over people), p (exact
+        sign flips), n_people, n_seeds, seconds.
     """
     people = per_person(frame, faces)
     rows = {}
     for name in dict.fromkeys(frame["name"]):
         clean, copies = people[(name, "clean")].dropna(), people[(name, "copies")].dropna()
         interval = person_interval(clean.to_numpy(), kind="rate")
+        on_copies = person_interval(copies.to_numpy(), kind="rate")
         one = frame[frame["name"] == name]
         row = {
             "clean": interval.mean,
@@ -267,6 +269,8 @@ def model_table(
             "high": interval.high,
             "worst": clean.min(),
             "copies": copies.mean(),
+            "copies_low": on_copies.low,
+            "copies_high": on_copies.high,
         }
         if reference is not None:
             found = compare_people(copies, people[(reference, "copies")].dropna())
@@ -283,3 +287,41 @@ def model_table(
         }
         rows[name] = row
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def sizes() -> pd.DataFrame:
+    """Return the shipped models: network, parameters of one, networks averaged, teacher."""
+    rows = {
+        name: {
+            "network": model.photos.network,
+            "parameters": count_parameters(build_network(model.photos.network)),
+            "networks": model.n_networks,
+            "teacher": model.teacher or "–",
+        }
+        for name, model in SHIPPED.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def expectation(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracy to expect on people never seen, for reading.
+
+    Args:
+        table: from `model_table`.
+
+    Returns:
+        model, photographs (mean and interval over people), distorted copies (the same).
+    """
+    return pd.DataFrame(
+        {
+            "model": table.index,
+            "photographs": [
+                f"{row.clean:.4f} [{row.low:.4f}, {row.high:.4f}]" for row in table.itertuples()
+            ],
+            "distorted copies": [
+                f"{row.copies:.4f} [{row.copies_low:.4f}, {row.copies_high:.4f}]"
+                for row in table.itertuples()
+            ],
+            "people": table["n_people"].astype(int).to_list(),
+        }
+    )

@@ -20,7 +20,7 @@ from sglib.writers import COLUMNS
 if TYPE_CHECKING:
     import pandas as pd  # where tables are made: the command line does without
 
-BATCH = 128  # images at once: what more of them compute leaves the processor's cache
+BATCH = 64  # images at once: what more of them compute leaves the processor's cache
 
 
 class Scorer(nn.Module):

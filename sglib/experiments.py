@@ -116,8 +116,8 @@ PAPER = (
 """The paper's twelve experiments, in the order of its figures."""
 
 BY_NAME = {row.name: row for row in PAPER}
-# §4.3, §4.5 and part of §4.4 train longer than the baseline: the same rows without the technique tell
-# what the additional epochs alone do.
+# §4.3, §4.5 and part of §4.4 train longer than the baseline: the same rows without the technique
+# tell what the additional epochs alone do.
 BASELINE_50 = dataclasses.replace(BASELINE, name="baseline50_1", section="", n_epochs=50)
 BASELINE_50_2 = dataclasses.replace(BASELINE_2, name="baseline50_2", section="", n_epochs=50)
 BASELINE_60 = dataclasses.replace(BASELINE, name="baseline60_1", section="", n_epochs=60)

@@ -140,3 +140,10 @@ def _summary(people: pd.Series) -> dict[str, float]:
         interval = person_interval(people.to_numpy(), kind="rate")
         spread = {"low": interval.low, "high": interval.high}
     return {"accuracy": float(people.mean()), **spread, "n_people": len(people)}
+
+
+def strengths_for(profile: str) -> Mapping[str, Sequence[float]]:
+    """Return the distortions and strengths that a profile measures; in `smoke` a few."""
+    if profile != "smoke":
+        return STRENGTHS
+    return {name: values[:2] for name, values in list(STRENGTHS.items())[:2]}

@@ -13,7 +13,7 @@ import numpy as np
 COLUMNS = ("file", "label", "probability", "status")
 FORMATS = ("table", "csv", "json", "parquet", "course")
 _CSV_SPECIAL = re.compile(r'[",\r\n]')
-_ROW_GROUP = 65_536  # rows of Parquet held before they are written
+_ROW_GROUP = 16_384  # rows of Parquet held before they are written
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}  # of characters that a table escapes
 
 
@@ -140,13 +140,29 @@ class ParquetWriter:
 
         types = (pa.string(), pa.string(), pa.float64(), pa.string())
         self._schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
-        self._writer = pq.ParquetWriter(out, self._schema, compression="zstd")
-        self._waiting: list[Rows] = []
+        self._writer = pq.ParquetWriter(
+            out,
+            self._schema,
+            compression="zstd",
+            use_dictionary=["label", "status"],  # names and probabilities hardly repeat
+        )
+        self._waiting: list[Any] = []  # tables: a tenth of the rows' size
         self._out = out
 
     def write(self, rows: Rows) -> None:
         """Keep rows, and write them when there are enough for a row group."""
-        self._waiting.append(rows)
+        import pyarrow as pa
+
+        probs = np.ascontiguousarray(rows.probs)
+        columns = [
+            _text_column(list(map(readable, rows.files))),
+            _text_column(rows.labels, np.array(rows.labels) != ""),
+            pa.Array.from_buffers(
+                pa.float64(), len(probs), [_bits(~np.isnan(probs)), pa.py_buffer(probs)]
+            ),
+            _text_column(rows.statuses),
+        ]
+        self._waiting.append(pa.Table.from_arrays(columns, schema=self._schema))
         if sum(map(len, self._waiting)) >= _ROW_GROUP:
             self._flush()
 
@@ -160,16 +176,30 @@ class ParquetWriter:
         import pyarrow as pa
 
         kept, self._waiting = self._waiting, []
-        if not kept:
-            return
-        probs = np.concatenate([rows.probs for rows in kept])
-        columns = [
-            pa.array([readable(file) for rows in kept for file in rows.files], pa.string()),
-            pa.array([label or None for rows in kept for label in rows.labels], pa.string()),
-            pa.array(probs, pa.float64(), from_pandas=True),
-            pa.array([status for rows in kept for status in rows.statuses], pa.string()),
-        ]
-        self._writer.write_table(pa.table(columns, schema=self._schema))
+        if kept:
+            self._writer.write_table(pa.concat_tables(kept), row_group_size=_ROW_GROUP)
+
+
+def _text_column(texts: list[str], valid: np.ndarray | None = None) -> Any:
+    """Return a column of text, null where not `valid`.
+
+    From buffers: given a list, pyarrow imports pandas to look at it, which takes 60 MB.
+    """
+    import pyarrow as pa
+
+    encoded = [text.encode() for text in texts]
+    offsets = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum([len(one) for one in encoded], out=offsets[1:])
+    buffers = [None if valid is None else _bits(valid), pa.py_buffer(offsets)]
+    return pa.Array.from_buffers(
+        pa.string(), len(texts), [*buffers, pa.py_buffer(b"".join(encoded))]
+    )
+
+
+def _bits(valid: np.ndarray) -> Any:
+    import pyarrow as pa
+
+    return pa.py_buffer(np.packbits(valid, bitorder="little"))
 
 
 class CourseWriter:

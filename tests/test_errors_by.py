@@ -60,6 +60,17 @@ def test_seeds_are_averaged(tiny_faces, wrong):
     assert table.loc["p1", ["n_images", "n_answers", "n_wrong"]].tolist() == [10, 20, len(wrong)]
 
 
+def test_runs_count_alike_however_many_images_they_have(tiny_faces):
+    its = tiny_faces.subset(tiny_faces.subjects == "p0")
+    right = np.where(its.labels == 1, 0.9, 0.1)
+    runs = [
+        make_run("a", scheme="kfold", seed=0, val_ids=its.ids, val_probs=right),
+        make_run("a", scheme="kfold", seed=1, val_ids=its.ids[:2], val_probs=1 - right[:2]),
+    ]
+    table = error_table(make_frame(*runs), tiny_faces, "person")
+    assert table["accuracy"].item() == 0.5
+
+
 def test_both_kinds_of_runs_in_one_table(tiny_faces, wrong):
     paper = make_frame(
         *person_runs(tiny_faces, "z", wrong), *person_runs(tiny_faces, "z", [], scheme="kfold")

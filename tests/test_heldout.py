@@ -17,7 +17,7 @@ from sglib.shipped import Model
 from sglib.splits import Split
 
 TINY = Model(
-    photos=Recipe(network="small", policy=POLICIES["none"], n_epochs=2, batch_size=8),
+    photos=Recipe(network="small", policy=POLICIES["none"], n_epochs=15, batch_size=8),
     n_networks=2,
 )
 SMOKE = Config(data="synthetic")
@@ -113,6 +113,12 @@ def test_ours_has_all_its_members(models, tiny_faces):
         margin = network(x).double().diff(dim=1)[:, 0]
     assert single == pytest.approx(margin.sigmoid().numpy(), abs=1e-6)
     assert not np.allclose(single, part.predict["base"](images))
+
+
+def test_the_models_learn_what_they_are_for(models, tiny_faces):
+    """The band of the tiny faces is easy, also on people not seen."""
+    for name, probs in heldout_probs(models, tiny_faces).items():
+        assert ((probs > 0.5) == (tiny_faces.labels == 1)).mean() > 0.8, name
 
 
 def test_average():

@@ -97,6 +97,11 @@ def test_distortions(tiny_faces, method):
     assert not np.array_equal(other, images)
 
 
+def test_gray_values_are_rounded_not_cut(tiny_faces):
+    images = distort_images(tiny_faces, "noise", 0.05)
+    assert abs((images.astype(float) - tiny_faces.images).mean()) < 0.2
+
+
 def test_methods_are_those_of_the_ablation():
     assert set(STRENGTHS) - set(METHODS) == {"blur", "black_point", COURSE}
     for method in set(STRENGTHS) & set(METHODS):
