@@ -14,6 +14,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from sglib import (
+    better,
     effects,
     generalisation,
     plots,
@@ -22,15 +23,18 @@ from sglib import (
     results,
     study,
     verdicts,
+    weight_files,
 )
 from sglib.errors import SglibError
 from sglib.experiments import PAPER
 from sglib.experiments import study as study_by_name
 from sglib.faceset import FaceData
+from sglib.model_card import model_card, to_markdown
 from sglib.origin import git_commit
 from sglib.paper import printed
 from sglib.paths import repo_root, reports_dir
-from sglib.profiles import Config
+from sglib.profiles import PROFILES, Config
+from sglib.shipped import SHIPPED
 
 MARKS = ("<!-- results: written by `sglib publish` -->", "<!-- end of results -->")
 COMPARED = ("augmentation", "l2", "dropout", "final")
@@ -103,9 +107,25 @@ def publish(faces: FaceData, config: Config) -> list[Path]:
         },
     }
     written += [_write_figure(name, draw) for name, draw in figures.items()]
+    ours = better.run_models(SHIPPED, faces.train, better.repeat(config), label="ours")
+    table = better.model_table(ours, faces.train)
+    written.append(_write_table("ours_on_unseen_people", table, index=True))
+    if weight_files.shipped() and not PROFILES[config.profile].max_epochs:
+        card = model_card(faces.train, ours)
+        written.append(_write_text(weight_files.weights_dir() / "README.md", card))
     facts = _facts(faces, config, every["scaling"], every["people"])
     block = "\n".join(
-        [facts, "", _readme_table(twelve, symmetric, schemes), "", _verdict_lines(words)]
+        [
+            facts,
+            "",
+            _readme_table(twelve, symmetric, schemes),
+            "",
+            _verdict_lines(words),
+            "",
+            "Ours, on the same people held out (notebook 07):",
+            "",
+            to_markdown(better.expectation(table).set_index("model")),
+        ]
     )
     report = f"# Results\n\n{_REPORT}\n\n{block}\n"
     written.append(_write_text(reports_dir() / "README.md", report))

@@ -29,7 +29,7 @@ def fake_heldout(faces: FaceSet) -> list[HeldOut]:
             people=(),
             rows=rows[its],
             train=rows[~its],
-            predict={"band": band, "other": lambda x, value=group: np.full(len(x), float(value))},
+            predict={"band": band, "mixed": (band, lambda images: 1 - band(images))[group]},
             networks={},
         )
         for group, its in enumerate((held, ~held))
@@ -51,13 +51,18 @@ def test_no_distortion_gives_the_clean_accuracy(tiny_faces):
 
 
 def test_each_group_is_judged_by_its_own_model(tiny_faces):
-    """The second fake says open to one group and sunglasses to the other: half right in both."""
+    """The model `mixed` says to the second group the opposite of what `band` says."""
     parts = fake_heldout(tiny_faces)
-    swapped = [dataclasses.replace(parts[1], rows=parts[0].rows)]
-    for held, answer in ((parts, 0.5), (swapped, 0.5)):
-        table = robustness(held, tiny_faces, strengths={"noise": (0,)})
-        assert table.loc[table["model"] == "other", "accuracy"].item() == answer
-    table = robustness(swapped, tiny_faces, strengths={"noise": (0,)})
+    table = robustness(parts, tiny_faces, strengths={"noise": (0,)})
+    correct = (band(tiny_faces.images) > 0.5) == (tiny_faces.labels == 1)
+    correct[parts[1].rows] ^= True
+    wanted = per_person_means(correct, tiny_faces.subjects).mean()
+    assert table.loc[table["model"] == "mixed", "accuracy"].item() == pytest.approx(wanted)
+    assert table.loc[table["model"] == "band", "accuracy"].item() != pytest.approx(wanted)
+
+
+def test_only_people_with_a_model_count(tiny_faces):
+    table = robustness(fake_heldout(tiny_faces)[:1], tiny_faces, strengths={"noise": (0,)})
     assert set(table["n_people"]) == {2}
 
 

@@ -24,7 +24,16 @@ def test_round_trip(tmp_path: Path) -> None:
     path = weight_files.save(tmp_path / "new" / "m.safetensors", model)
     again = weight_files.load(path)
     assert again.members == model.members
-    for field in ("name", "mirror", "shift", "temperature", "bias", "threshold", "data", "data_digest"):
+    for field in (
+        "name",
+        "mirror",
+        "shift",
+        "temperature",
+        "bias",
+        "threshold",
+        "data",
+        "data_digest",
+    ):
         assert getattr(again, field) == getattr(model, field)
     assert again.notes == model.notes
     assert again.sglib_version == __version__
