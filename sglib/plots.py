@@ -117,7 +117,8 @@ def curve_grid(
             caption = (printed or {}).get(name, {}).get(measure)
             plot_curves(one, measure=measure, printed=caption, ax=ax)
             ax.set_title(f"{(titles or {}).get(name, name)}: {_MEASURE[measure]}, {n_runs} runs")
-            ax.label_outer()
+            if name != rows[-1]:
+                ax.set_xlabel("")
     axes[0, 0].legend(fontsize="small", ncols=2)
     return fig
 

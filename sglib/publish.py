@@ -107,27 +107,18 @@ def publish(faces: FaceData, config: Config) -> list[Path]:
         },
     }
     written += [_write_figure(name, draw) for name, draw in figures.items()]
-    shipped = {name: SHIPPED[name] for name in weight_files.shipped() if name in SHIPPED}
-    ours = better.run_models(shipped, faces.train, better.repeat(config), label="ours")
-    table = better.model_table(ours, faces.train)
-    written.append(_write_table("ours_on_unseen_people", table, index=True))
-    if not PROFILES[config.profile].max_epochs:
-        card = model_card(faces.train, ours)
-        written.append(_write_text(weight_files.weights_dir() / "README.md", card))
     facts = _facts(faces, config, every["scaling"], every["people"])
-    block = "\n".join(
-        [
-            facts,
-            "",
-            _readme_table(twelve, symmetric, schemes),
-            "",
-            _verdict_lines(words),
-            "",
-            "Ours, on the same people held out (notebook 07):",
-            "",
-            to_markdown(better.expectation(table).set_index("model")),
-        ]
-    )
+    parts = [facts, _readme_table(twelve, symmetric, schemes), _verdict_lines(words)]
+    if shipped := {name: SHIPPED[name] for name in weight_files.shipped() if name in SHIPPED}:
+        ours = better.run_models(shipped, faces.train, better.repeat(config), label="ours")
+        table = better.model_table(ours, faces.train)
+        written.append(_write_table("ours_on_unseen_people", table, index=True))
+        shown = to_markdown(better.expectation(table).set_index("model"))
+        parts += ["Ours, on the same people held out (notebook 07):", shown]
+        if not PROFILES[config.profile].max_epochs:
+            card = model_card(faces.train, ours)
+            written.append(_write_text(weight_files.weights_dir() / "README.md", card))
+    block = "\n\n".join(parts)
     report = f"# Results\n\n{_REPORT}\n\n{block}\n"
     written.append(_write_text(reports_dir() / "README.md", report))
     written.append(_write_text(repo_root() / "README.md", _between_marks(block)))

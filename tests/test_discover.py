@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from model_fakes import write_jpegs
 
+from sglib import discover
 from sglib.discover import Discovery
 from sglib.errors import SglibError
 
@@ -22,6 +23,20 @@ def test_folders_are_read_in_order_with_those_in_them(tmp_path: Path) -> None:
     assert relative == ["B.jpg", "a/b.gif", "a/z/1.webp", "b/1.PNG", "b/2.jpg", "c.tif"]
     twice = found(tmp_path / "b", str(tmp_path / "b"))
     assert [os.path.basename(path) for path in twice] == ["1.PNG", "2.jpg"] * 2
+
+
+@pytest.mark.parametrize("run", [1, 2, 3, 100])
+def test_names_of_large_folders_are_merged(
+    tmp_path: Path, run: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discover, "_RUN", run)
+    names = ["b.jpg", "a.jpg", "é.jpg", "10.jpg", "9.jpg", "a b.jpg", "c" * 200 + ".jpg", "画.jpg"]
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").touch()
+    relative = [os.path.relpath(path, tmp_path) for path in found(tmp_path)]
+    assert relative == sorted([*names, "a/1.jpg"])
 
 
 def test_what_counts_as_a_picture_in_a_folder(tmp_path: Path) -> None:
