@@ -54,7 +54,7 @@ def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, Model
 
 
 def predict_set(model: ModelFile, faces: FaceSet, *, device: str = "cpu") -> pd.DataFrame:
-    """Return id, probability of sunglasses and result (0 or 1) of every image, in id order."""
+    """Return id, probability of sunglasses and result (0 or 1) of each image, in their order."""
     probs = Classifier(model, device=device).probabilities(faces.images)
     return pd.DataFrame({"id": faces.ids, "probability": probs, "result": to_preds(probs)})
 

@@ -135,11 +135,11 @@ pictures, without a photograph. `html/` is built by `make reports` and not commi
 
 def _facts(faces: FaceData, config: Config, runs: pd.DataFrame, people: pd.DataFrame) -> str:
     both = pd.concat([runs, people])
-    engines, machines = (", ".join(sorted(set(both[column]))) for column in ("engine", "machine"))
+    engines, machine = ", ".join(sorted(set(both["engine"]))), both["machine"].mode()[0]
     return (
         f"Data set `{faces.name}` (training set sha256 {faces.train.digest[:16]}), profile "
         f"`{config.profile}`, {config.n_seeds} seeds; {len(both):,} runs, "
-        f"{both['seconds'].sum() / 3600:.2f} core hours, engine {engines} on {machines}; "
+        f"{both['seconds'].sum() / 3600:.2f} core hours, engine {engines} on {machine}; "
         f"code at commit {git_commit()}."
     )
 
@@ -166,11 +166,12 @@ def _readme_table(twelve: pd.DataFrame, symmetric: pd.DataFrame, schemes: pd.Dat
             f"| {ours['mean']:.3f} ± {ours['std']:.3f} | {other['mean']:.3f} ± {other['std']:.3f} "
             f"| {unseen['unseen']:.3f} [{unseen['low']:.3f}, {unseen['high']:.3f}] |"
         )
-    n, n_people = one["n"].iloc[0], schemes["n_people"].iloc[0]
+    fewest, most, n_people = one["n"].min(), one["n"].max(), schemes["n_people"].iloc[0]
     lines += [
         "",
-        f"Mean ± standard deviation over n = {n} runs (5 folds × seeds) of the validation "
-        "accuracy, mean of the last ten epochs. People not seen: "
+        f"Mean ± standard deviation over n = {fewest} to {most} runs (5 folds × seeds, less the "
+        "runs that learned nothing, see `reports/tables/stuck.csv`) of the validation accuracy, "
+        "mean of the last ten epochs. People not seen: "
         f"n = {n_people} people held out one at a time, seeds averaged within a person, Wilson "
         "interval over people. (outside): the printed number lies outside the range of the "
         "single runs.",
