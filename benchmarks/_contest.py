@@ -45,6 +45,11 @@ class Round(NamedTuple):
     us: float  # wall time per step
     busy: float  # share of it that this process had the processor
 
+    @property
+    def cpu_us(self) -> float:
+        """Return the processor time per step: on an idle machine, the wall time."""
+        return self.us * self.busy
+
 
 class Process:
     """A contestant's process, seen from outside.

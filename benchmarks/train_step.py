@@ -70,7 +70,7 @@ def report(
     }
     ours = us.get("ours")
     rows, results = [], {f"{name}_us": value for name, value in us.items()}
-    print(f"{'':<46}{'µs/step':>8}{'[min, max]':>15}{'× ours':>8}{'loss':>8}{'acc':>7}")
+    print(f"{'':<46}{'µs/step':>8}{'[min, max]':>15}{'cpu':>7}{'× ours':>8}{'loss':>8}{'acc':>7}")
     for name, value in us.items():
         if value is None:
             print(f"{TITLES[name]:<46}{'—':>8}  {reasons[name]}")
@@ -80,9 +80,10 @@ def report(
         ratio = value / ours if ours else None
         span = f"[{min(every):.0f}, {max(every):.0f}]"
         times = "" if ratio is None else f"{ratio:.1f}"
+        cpu = results[f"{name}_cpu_us"] = median([r.cpu_us for r in rounds[name]])
         end = learnt[name]
         print(
-            f"{TITLES[name]:<46}{value:>8.1f}{span:>15}{times:>8}"
+            f"{TITLES[name]:<46}{value:>8.1f}{span:>15}{cpu:>7.0f}{times:>8}"
             f"{end['loss']:>8.3f}{end['accuracy']:>7.3f}"
         )
         rows.append(Row(TITLES[name], value, "µs/step", ratio, len(every)))

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sglib.better import SHORT_TWIN, shorten, starting_point
+from sglib.better import n_twin, shorten, starting_point
 from sglib.errors import SglibError
 from sglib.experiments import Experiment, study
 from sglib.faceset import FaceSet
@@ -23,7 +23,7 @@ from sglib.models import build_model
 from sglib.profiles import PROFILES, Config
 from sglib.recipe import predict_probs
 from sglib.results import STUCK_BELOW
-from sglib.shipped import N_TWIN, SHIPPED, Model, fit_shipped
+from sglib.shipped import SHIPPED, Model, fit_shipped
 from sglib.splits import Split
 from sglib.units import one_thread
 
@@ -190,13 +190,12 @@ def _paper_model(faces: FaceSet, split: Split, config: Config, *, seed: int) -> 
 def _our_model(
     model: Model, faces: FaceSet, split: Split, config: Config, *, seed: int
 ) -> _Trained:
-    is_short = PROFILES[config.profile].max_epochs is not None
     networks = fit_shipped(
         shorten(model, config),
         faces.images[split.train],
         faces.labels[split.train],
         seed=seed,
         device=config.device,
-        start=functools.partial(starting_point, n_twin=SHORT_TWIN if is_short else N_TWIN),
+        start=functools.partial(starting_point, n_twin=n_twin(config)),
     )
     return _Trained(functools.partial(predict_probs, networks), Average(networks).eval())

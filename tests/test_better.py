@@ -12,7 +12,7 @@ from sglib.better import ModelUnit, model_table, per_person, plan_models, run_mo
 from sglib.experiments import technique
 from sglib.profiles import Config
 from sglib.recipe import Recipe
-from sglib.shipped import SHIPPED, Model
+from sglib.shipped import N_TWIN, SHIPPED, Model
 from sglib.store import RunStore
 
 TINY = Model(photos=Recipe(network="small", n_epochs=1, batch_size=16))
@@ -135,10 +135,15 @@ def test_pretraining_is_done_once_and_kept(tmp_path, monkeypatch):
     assert len(list((tmp_path / "data/cache/pretrained").iterdir())) == 1
 
 
-def test_the_smoke_profile_is_short_and_the_others_are_whole():
-    short = better.shorten(SHIPPED["best"], Config("smoke"))
-    assert short.photos.n_epochs <= better.SHORT_EPOCHS
-    assert short.teacher == ""
+def test_short_profiles_are_short_and_full_is_whole():
+    for profile, (n_twin, twin_epochs, n_epochs, n_networks) in better.SHORT.items():
+        short = better.shorten(SHIPPED["best"], Config(profile))
+        assert short.photos.n_epochs <= n_epochs
+        assert short.twin.n_epochs == twin_epochs
+        assert short.n_networks <= n_networks
+        assert short.teacher == ""
+        assert better.n_twin(Config(profile)) == n_twin
+    assert better.n_twin(Config("full")) == N_TWIN
     assert better.shorten(SHIPPED["best"], Config("full")) is SHIPPED["best"]
     assert better.repeat(Config("full", seeds=7)).seeds == 7
 
