@@ -1,14 +1,9 @@
-"""How fast `sglib predict` is: against the paper's way, in memory, and as the files get many.
+"""How fast `sglib predict` is: against the paper's loop, and as the files get many.
 
-    python benchmarks/predict.py [--files 200000] [--model base]
-
-Prints CSV. The pictures are the course test set if it is imported, else synthetic ones in the same
-numbers. Both ways read files that the operating system has cached already. Ratios are between runs
-of this very call, best of three each; on a machine that is busy with other things, the ratio of
-processor times (`cpu_ratio`) says more, to be multiplied by the number of processors.
+The pictures are the course test set or as many synthetic ones. All contestants read files that the
+operating system has cached already, and take turns in one process.
 """
 
-import argparse
 import contextlib
 import io
 import os
@@ -21,17 +16,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _common import Row, median, parser, warn_if_busy, write_results
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from sglib import course, run_predict, weight_files
 from sglib.classifier import Scorer
-from sglib.profiles import n_usable_cpus
 from sglib.synthetic import make_synthetic
 
 N_TEST = 22_140
 SIZES = (1_000, 20_000)
+PAPER = "paper_1"  # the network of the paper's loop
+PACKAGES = ("torch", "torchvision", "numpy", "pillow")
 
 
 class PicturesByPil(Dataset):
@@ -64,44 +61,49 @@ def ours(folder: Path, model: str, out: Path) -> int:
     return int(np.loadtxt(out, delimiter=",", skiprows=1, dtype=int)[:, 1].sum())
 
 
-def seconds(function: Callable[[], int]) -> tuple[float, float, int]:
+def timed(function: Callable[[], int]) -> tuple[float, float, int]:
     """Return the wall time and the processor time of a call, and what it returned."""
     started, cpu_started = time.perf_counter(), time.process_time()
     result = function()
     return time.perf_counter() - started, time.process_time() - cpu_started, result
 
 
-def compare(folder: Path, model: str, scratch: Path, *, repeats: int = 3) -> None:
-    """Time the two ways in turn on the same network, so that both see the same machine."""
-    n = len(os.listdir(folder))
-    file = weight_files.load(model)
-    (network,) = Scorer(file).networks[:1]  # its first network, without the mirror image
-    ways = {
-        "paper's loop": lambda: papers_loop(folder, network),
-        "sglib predict": lambda: ours(folder, model, scratch / "out.csv"),
+def compare(folder: Path, models: list[str], scratch: Path, *, rounds: int) -> list[Row]:
+    """Time the paper's loop and our command with each model, in turn."""
+    (network,) = Scorer(weight_files.load(PAPER)).networks
+    ways = {"paper's loop, ConvNN_1": lambda: papers_loop(folder, network)} | {
+        f"sglib predict, {model}": lambda model=model: ours(folder, model, scratch / "out.csv")
+        for model in models
     }
-    best = dict.fromkeys(ways, (np.inf, np.inf))
-    for _ in range(repeats):
+    walls: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
         for name, way in ways.items():
-            wall, cpu, n_sunglasses = seconds(way)
-            print(f"# {file.name}, {name}: {wall:.2f} s, {n_sunglasses} sunglasses", flush=True)
-            best[name] = min(best[name][0], wall), min(best[name][1], cpu)
-    slow = best["paper's loop"]
-    for name, (wall, cpu) in best.items():
-        ratios = f"{slow[0] / wall:.1f},{slow[1] / cpu:.1f}"
-        print(f"{file.name}: {name},{n},{wall:.3f},{cpu:.3f},{n / wall:.0f},{ratios},", flush=True)
+            wall, cpu, n_sunglasses = timed(way)
+            print(f"{name}: {wall:.2f} s, {cpu:.2f} s of processors, {n_sunglasses} sunglasses")
+            walls[name].append(wall)
+    slow = median(next(iter(walls.values())))
+    return [
+        Row(name, median(taken), "s", slow / median(taken), rounds) for name, taken in walls.items()
+    ]
 
 
-def scale(folder: Path, model: str, scratch: Path) -> None:
+def scale(folder: Path, model: str, scratch: Path) -> list[Row]:
     """Run the command on a folder; report its speed after start-up, and its memory."""
     n = len(os.listdir(folder))
-    command = [sys.executable, "-c", _RUN, str(folder), model, str(scratch / "out.csv")]
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
-    )
-    wall, cpu, peak = map(float, done.stdout.split())
-    name = f"{Path(model).stem}: one run of its own"
-    print(f"{name},{n},{wall:.2f},{cpu:.2f},{n / wall:.0f},,,{peak / 2**20:.0f}", flush=True)
+    rows = []
+    for ending in ("csv", "parquet"):
+        command = [sys.executable, "-c", _RUN, str(folder), model, str(scratch / f"out.{ending}")]
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+        )
+        wall, peak = map(float, done.stdout.split())
+        what = f"{model}, {n} files to {ending}"
+        rows += [
+            Row(what, n / wall, "files/s", None, 1),
+            Row(f"{what}: peak memory", peak / 2**20, "MiB", None, 1),
+        ]
+        print(f"{what}: {n / wall:,.0f} files/s, at most {peak / 2**20:.0f} MiB", flush=True)
+    return rows
 
 
 # The process's own high-water mark: the system call's counts its parent's before the start, too.
@@ -109,9 +111,9 @@ _RUN = """
 import re, sys, time
 from sglib import run_predict
 folder, model, out = sys.argv[1:]
-wall, cpu = time.perf_counter(), time.process_time()
+started = time.perf_counter()
 run_predict.run([folder], model=model, output=out)
-print(time.perf_counter() - wall, time.process_time() - cpu)
+print(time.perf_counter() - started)
 try:
     with open("/proc/self/status") as file:
         print(int(re.search(r"VmHWM:\\s+(\\d+)", file.read())[1]) * 1024)
@@ -134,28 +136,30 @@ def write_pictures(images: np.ndarray, folder: Path, n: int) -> Path:
     return folder
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, default=200_000, help="of the largest folder")
-    parser.add_argument("--model", action="append", help="default: all that ship")
-    parser.add_argument("--repeats", type=int, default=3)
-    options = parser.parse_args()
+def main(arguments: list[str] | None = None) -> None:
+    """Measure, print, and write the table."""
+    options = parser(__doc__)
+    options.add_argument("--files", type=int, default=200_000, help="of the largest folder")
+    options.add_argument("--model", action="append", help="default: all that ship")
+    options.add_argument("--rounds", type=int, default=3)
+    chosen = options.parse_args(arguments)
+    warn_if_busy()
     torch.set_num_threads(1)  # for batches of one, two threads are slower
-    print(f"# {n_usable_cpus()} processors, torch {torch.__version__}")
-    print("what,files,seconds,cpu_seconds,files_per_second,ratio,cpu_ratio,peak_rss_mib")
-    models = options.model or weight_files.shipped()
+    models = chosen.model or weight_files.shipped()
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         images = make_synthetic()[1].images
-        if course.is_imported():
+        if chosen.data == "course":
             test = course.course_dir() / "test"
         else:
             test = write_pictures(images, scratch / "test", N_TEST)
-        for model in models:
-            compare(test, model, scratch, repeats=options.repeats)
-        for n in (*SIZES, options.files):  # CSV: Parquet's library takes 45 MiB of its own
-            scale(write_pictures(images, scratch / str(n), n), models[0], scratch)
+        rows = compare(test, models, scratch, rounds=chosen.rounds)
+        for n in (*SIZES, chosen.files):
+            rows += scale(write_pictures(images, scratch / str(n), n), models[0], scratch)
+    results = {row.what: {"value": row.value, "unit": row.unit, "ratio": row.ratio} for row in rows}
+    write_results(
+        "predict", rows, PACKAGES, table=chosen.table, json_file=chosen.json, results=results
+    )
 
 
 if __name__ == "__main__":

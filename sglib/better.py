@@ -1,4 +1,4 @@
-"""Our models on people held out: the units, runs and tables behind notebook 07.
+"""Our models on people held out: the units and runs behind notebook 07.
 
 A unit trains one model without one person and predicts that person's photographs, clean and in
 distorted copies like the course set's test images. Runs go to the same store as all others.
@@ -8,25 +8,20 @@ import dataclasses
 import functools
 import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from safetensors.torch import load_file, save_file
 
 from sglib.data import renderer_digest
 from sglib.faceset import FaceSet
-from sglib.models import count_parameters
-from sglib.networks import build_network
 from sglib.origin import run_facts
-from sglib.paths import cache_dir
-from sglib.people import compare_people, person_interval
+from sglib.pretrained import starting_point
 from sglib.profiles import PROFILES, Config
-from sglib.recipe import Recipe, predict_probs
-from sglib.shipped import N_TWIN, SHIPPED, Model, Start, fit_shipped, pretrain
+from sglib.recipe import predict_probs
+from sglib.shipped import N_TWIN, SHIPPED, Model, fit_shipped, needed_starts
 from sglib.splits import make_split, n_folds
 from sglib.store import RunStore
 from sglib.study import run_study
@@ -68,6 +63,11 @@ class ModelUnit:
     n_twin: int = N_TWIN
     engine: str = "reference-cpu"
     section: str = ""
+
+    @property
+    def first_seed(self) -> int:
+        """Return the seed of the first network; repetitions share none."""
+        return self.seed * self.model.n_networks
 
     @functools.cached_property
     def key(self) -> str:
@@ -119,7 +119,7 @@ def run_model_unit(unit: ModelUnit, faces: FaceSet) -> dict[str, object]:
             unit.model,
             faces.images[split.train],
             faces.labels[split.train],
-            seed=unit.seed * unit.model.n_networks,
+            seed=unit.first_seed,
             start=functools.partial(starting_point, n_twin=unit.n_twin),
         )
         seconds = time.perf_counter() - started
@@ -147,28 +147,6 @@ def run_model_unit(unit: ModelUnit, faces: FaceSet) -> dict[str, object]:
     }
 
 
-def starting_point(
-    twin: Recipe | None, seed: int, device: str = "cpu", *, n_twin: int = N_TWIN
-) -> Start | None:
-    """Return the weights that `shipped.pretrain` gives, from the cache where they are; or None.
-
-    No photograph enters them, so one pretraining serves every person held out.
-    """
-    if twin is None:
-        return None
-    settings = [dataclasses.asdict(twin), type(twin.policy).__name__, n_twin, seed, METHOD]
-    text = json.dumps([settings, renderer_digest()], sort_keys=True)
-    name = hashlib.sha256(text.encode()).hexdigest()[:24]
-    path = cache_dir() / "pretrained" / f"{name}.safetensors"
-    if not path.exists():
-        state = pretrain(twin, seed, device, n_subjects=n_twin)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        save_file({key: value.contiguous().cpu() for key, value in state.items()}, temporary)
-        temporary.replace(path)
-    return load_file(path)
-
-
 def run_models(
     models: Mapping[str, Model],
     faces: FaceSet,
@@ -194,10 +172,8 @@ def run_models(
     done = store.keys()
     for unit in units:  # pretraining comes once, before the workers start
         if unit.key not in done:
-            for model in (unit.model, SHIPPED.get(unit.model.teacher, unit.model)):
-                for member in range(model.n_networks):
-                    seed = unit.seed * model.n_networks + member
-                    starting_point(model.twin, seed, n_twin=unit.n_twin)
+            for twin, seed in needed_starts(unit.model, unit.first_seed):
+                starting_point(twin, seed, n_twin=unit.n_twin)
     return run_study(
         units, faces, store=store, jobs=config.n_jobs, label=label, work=run_model_unit
     )
@@ -231,107 +207,3 @@ def shorten(model: Model, config: Config) -> Model:
     photos = dataclasses.replace(model.photos, n_epochs=min(model.photos.n_epochs, most))
     networks = min(model.n_networks, networks)
     return dataclasses.replace(model, photos=photos, twin=twin, n_networks=networks, teacher="")
-
-
-def per_person(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
-    """Return accuracy per person and row, seeds averaged.
-
-    Returns:
-        index subject; columns (name, "clean") and (name, "copies").
-    """
-    truth = dict(zip(faces.ids.tolist(), faces.labels.tolist(), strict=True))
-    clean = [
-        np.mean([(prob > 0.5) == truth[name] for name, prob in zip(ids, probs, strict=True)])
-        for ids, probs in zip(frame["val_ids"], frame["val_probs"], strict=True)
-    ]
-    values = frame[["name", "subject"]].assign(clean=clean, copies=frame["copy_acc"])
-    table = values.pivot_table(index="subject", columns="name", values=["clean", "copies"])
-    return table.swaplevel(axis=1)[
-        [(name, kind) for name in dict.fromkeys(frame["name"]) for kind in ("clean", "copies")]
-    ]
-
-
-def model_table(
-    frame: pd.DataFrame, faces: FaceSet, *, reference: str | None = None
-) -> pd.DataFrame:
-    """Return accuracy on people not seen per row, and the paired difference to a reference row.
-
-    Args:
-        frame: from `run_models`.
-        faces: the set.
-        reference: name of a row.
-
-    Returns:
-        index name: clean, low, high (Wilson over people), worst person, copies with the same, and
-        with a reference difference, diff_low, diff_high (on the copies, t over people), p (exact
-        sign flips), n_people, n_seeds, seconds.
-    """
-    people = per_person(frame, faces)
-    rows = {}
-    for name in dict.fromkeys(frame["name"]):
-        clean, copies = people[(name, "clean")].dropna(), people[(name, "copies")].dropna()
-        interval = person_interval(clean.to_numpy(), kind="rate")
-        on_copies = person_interval(copies.to_numpy(), kind="rate")
-        one = frame[frame["name"] == name]
-        row = {
-            "clean": interval.mean,
-            "low": interval.low,
-            "high": interval.high,
-            "worst": clean.min(),
-            "copies": copies.mean(),
-            "copies_low": on_copies.low,
-            "copies_high": on_copies.high,
-        }
-        if reference is not None:
-            found = compare_people(copies, people[(reference, "copies")].dropna())
-            row |= {
-                "difference": found.effect,
-                "diff_low": found.interval.low,
-                "diff_high": found.interval.high,
-                "p": found.p,
-            }
-        row |= {
-            "n_people": len(clean),
-            "n_seeds": one["seed"].nunique(),
-            "seconds": one["seconds"].mean(),
-        }
-        rows[name] = row
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def sizes() -> pd.DataFrame:
-    """Return the shipped models: network, parameters of one, networks averaged, teacher."""
-    rows = {
-        name: {
-            "network": model.photos.network,
-            "parameters": count_parameters(build_network(model.photos.network)),
-            "networks": model.n_networks,
-            "teacher": model.teacher or "–",
-        }
-        for name, model in SHIPPED.items()
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def expectation(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the accuracy to expect on people never seen, for reading.
-
-    Args:
-        table: from `model_table`.
-
-    Returns:
-        model, photographs (mean and interval over people), distorted copies (the same).
-    """
-    return pd.DataFrame(
-        {
-            "model": table.index,
-            "photographs": [
-                f"{row.clean:.4f} [{row.low:.4f}, {row.high:.4f}]" for row in table.itertuples()
-            ],
-            "distorted copies": [
-                f"{row.copies:.4f} [{row.copies_low:.4f}, {row.copies_high:.4f}]"
-                for row in table.itertuples()
-            ],
-            "people": table["n_people"].astype(int).to_list(),
-        }
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from sglib import __version__
-from sglib.cli_predict import export, predict
+from sglib.cli_predict import Shard, export, predict
 from sglib.errors import SglibError
 from sglib.experiments import STUDIES
 from sglib.profiles import DATA_CHOICES, PROFILES, Config
@@ -107,13 +107,6 @@ def study_group() -> None:
     """Run a study, or load what is stored of it, and print its summary as CSV."""
 
 
-def _shard(_context: click.Context, _option: click.Parameter, value: str) -> tuple[int, int]:
-    which, _, count = value.partition("/")
-    if not (which.isdecimal() and count.isdecimal() and 1 <= int(which) <= int(count)):
-        raise click.BadParameter(f"expected i/N with 1 <= i <= N, such as 3/16, got {value!r}")
-    return int(which), int(count)
-
-
 def _study_command(name: str) -> click.Command:
     @click.command(name, short_help=STUDIES[name].question)
     @_profile
@@ -141,8 +134,8 @@ def _study_command(name: str) -> click.Command:
         "--shard",
         "which_shard",
         metavar="i/N",
+        type=Shard(),
         default="1/1",
-        callback=_shard,
         help="Do only part i of N, as in a job array; `sglib study merge` joins the stores.",
     )
     @click.option(
@@ -199,15 +192,22 @@ def study_merge(folders: tuple[Path, ...], into: Path | None) -> None:
 @_data
 @_seeds
 @_jobs
+@_device
 @click.option("--only", multiple=True, metavar="NN", help="Only these notebooks, such as 03.")
 def report(
-    profile: str, data: str, seeds: int | None, jobs: int | None, only: tuple[str, ...]
+    profile: str,
+    data: str,
+    seeds: int | None,
+    jobs: int | None,
+    device: str,
+    only: tuple[str, ...],
 ) -> None:
     """Run the notebook series and export it as HTML; prints the path of the index page."""
     from sglib.report import build_reports
 
-    _config(profile=profile, data=data, seeds=seeds, jobs=jobs)
-    click.echo(build_reports(profile=profile, data=data, seeds=seeds, jobs=jobs, only=only or None))
+    values = {"profile": profile, "data": data, "seeds": seeds, "jobs": jobs, "device": device}
+    _config(**values)
+    click.echo(build_reports(**values, only=only or None))  # type: ignore[arg-type]
 
 
 @main.command()

@@ -10,7 +10,9 @@ import click
 from sglib.writers import FORMATS
 
 
-class _Shard(click.ParamType):
+class Shard(click.ParamType):
+    """A part of a job array, such as 3/16."""
+
     name = "i/N"
 
     def convert(
@@ -65,7 +67,7 @@ _model = click.option(
 )
 @click.option(
     "--shard",
-    type=_Shard(),
+    type=Shard(),
     default="1/1",
     help="Only every N-th file from the i-th on, as in a job array.",
 )

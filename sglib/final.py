@@ -1,5 +1,6 @@
 """The end of the paper (§4.5): retrain on all images, save the model, predict the test set."""
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,17 +9,21 @@ import pandas as pd
 
 from sglib import weight_files
 from sglib.classifier import Classifier
-from sglib.experiments import study
+from sglib.experiments import Experiment, study
 from sglib.faceset import FaceSet
 from sglib.fit import fit
 from sglib.metrics import accuracy, to_preds
 from sglib.paths import models_dir
 from sglib.profiles import PROFILES, Config
 from sglib.results import STUCK_BELOW
-from sglib.splits import make_split
+from sglib.splits import Split, make_split
+from sglib.train import Fit
 from sglib.weight_files import Member, ModelFile
 
+log = logging.getLogger("sglib")
+
 FINAL = ("final_1", "final_2")
+_TRIES = 10  # seeds until a run learns at all
 
 
 def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, ModelFile]:
@@ -27,8 +32,7 @@ def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, Model
     Args:
         faces: the labelled set.
         config: its profile limits the epochs.
-        seed: of every draw; where the run learns nothing (`results.STUCK_BELOW`, seen on the
-            training images) the next seed is taken, up to ten.
+        seed: of every draw; the first of `fit_until_learned`.
 
     Returns:
         "final_1" and "final_2" → the model, not yet saved.
@@ -38,10 +42,7 @@ def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, Model
     for row in PROFILES[config.profile].shorten(study("final")).rows:
         if row.name not in FINAL:
             continue
-        for tried in range(seed, seed + 10):
-            done = fit(row, faces, split, seed=tried, device=config.device)
-            if done.history["train_acc"][-1] >= STUCK_BELOW:
-                break
+        tried, done = fit_until_learned(row, faces, split, seed=seed, device=config.device)
         models[row.name] = ModelFile(
             name=row.name,
             members=(Member(row.model, head=row.head, scaling=row.scaling, seed=tried),),
@@ -51,6 +52,35 @@ def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, Model
             notes={"settings": row.settings(), "engine": done.engine, "profile": config.profile},
         )
     return models
+
+
+def fit_until_learned(
+    row: Experiment, faces: FaceSet, split: Split, *, seed: int, device: str = "cpu"
+) -> tuple[int, Fit]:
+    """Train an experiment, with the next seed where the run learns nothing.
+
+    Args:
+        row: the experiment.
+        faces: the set.
+        split: what is trained on.
+        seed: the first that is tried, of `_TRIES`.
+        device: a PyTorch device.
+
+    Returns:
+        the seed taken, and the run: the first with a training accuracy of `results.STUCK_BELOW` at
+        its end. If there is none (the smoke profile stops early), the last one, with a warning.
+    """
+    for tried in range(seed, seed + _TRIES):
+        done = fit(row, faces, split, seed=tried, device=device)
+        if done.history["train_acc"][-1] >= STUCK_BELOW:
+            return tried, done
+    log.warning(
+        "%s: none of the seeds %d to %d learned anything on %s in %d epochs (training accuracy "
+        "%.2f, expected %s or more); the last one is used",
+        *(row.name, seed, tried, faces.name, row.n_epochs, done.history["train_acc"][-1]),
+        STUCK_BELOW,
+    )
+    return tried, done
 
 
 def predict_set(model: ModelFile, faces: FaceSet, *, device: str = "cpu") -> pd.DataFrame:
@@ -81,8 +111,11 @@ def save(
         found = predict_set(model, test)
         table = weights.with_suffix(".csv")
         temporary = table.with_name(f".{table.name}.{os.getpid()}")
-        found[["id", "result"]].to_csv(temporary, index=False, lineterminator="\n")
-        temporary.replace(table)
+        try:
+            found[["id", "result"]].to_csv(temporary, index=False, lineterminator="\n")
+            temporary.replace(table)
+        finally:
+            temporary.unlink(missing_ok=True)
         known = test.labels is not None
         rows[name] = {
             "images": len(found),

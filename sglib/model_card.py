@@ -3,8 +3,8 @@
 import pandas as pd
 
 from sglib import weight_files
-from sglib.better import model_table
 from sglib.better_calibration import calibration_table
+from sglib.better_tables import model_table
 from sglib.errors_by import error_table
 from sglib.faceset import FaceSet
 

@@ -36,8 +36,8 @@ def plot_ablation(table: pd.DataFrame, *, reference: str, ax: Axes | None = None
     """Draw what each change to a model costs or brings, largest gain on top.
 
     Args:
-        table: from `better.model_table` with this reference: index name; difference, diff_low,
-            diff_high in [−1, 1], n_people.
+        table: from `better_tables.model_table` with this reference: index name; difference,
+            diff_low, diff_high in [−1, 1], n_people.
         reference: the row that all others are compared with; not drawn.
         ax: where to draw; default the current axes.
     """

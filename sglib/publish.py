@@ -4,6 +4,7 @@ Everything is computed from the run store; a study that is not stored is run fir
 ever written.
 """
 
+import io
 import os
 from collections.abc import Callable
 from functools import partial
@@ -12,9 +13,11 @@ from pathlib import Path
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
+from PIL import Image
 
 from sglib import (
     better,
+    better_tables,
     effects,
     generalisation,
     plots,
@@ -111,9 +114,9 @@ def publish(faces: FaceData, config: Config) -> list[Path]:
     parts = [facts, _readme_table(twelve, symmetric, schemes), _verdict_lines(words)]
     if shipped := {name: SHIPPED[name] for name in weight_files.shipped() if name in SHIPPED}:
         ours = better.run_models(shipped, faces.train, better.repeat(config), label="ours")
-        table = better.model_table(ours, faces.train)
+        table = better_tables.model_table(ours, faces.train)
         written.append(_write_table("ours_on_unseen_people", table, index=True))
-        shown = to_markdown(better.expectation(table).set_index("model"))
+        shown = to_markdown(better_tables.expectation(table).set_index("model"))
         parts += ["Ours, on the same people held out (notebook 07):", shown]
         if config.profile == "full":  # the others train shorter models than are shipped
             card = model_card(faces.train, ours)
@@ -210,9 +213,16 @@ def _write_figure(name: str, draw: Callable[[], Figure]) -> Path:
     path = reports_dir() / "figures" / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     figure = draw()
-    # without the software's version in the file, equal runs give equal bytes
-    figure.savefig(path, dpi=100, bbox_inches="tight", metadata={"Software": None})
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=100, bbox_inches="tight")
     plt.close(figure)
+    # 256 colours are enough for lines and text, at a third of the size; nothing about the software
+    # goes into the file, so that equal runs give equal bytes
+    with Image.open(drawn) as image:
+        few = image.convert("RGB").quantize(256)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    few.save(temporary, "PNG", optimize=True)
+    temporary.replace(path)
     return path
 
 

@@ -40,8 +40,6 @@ log = logging.getLogger("sglib")
 class NotebookError(SglibError):
     """A notebook of the series failed; the pages are the last good ones."""
 
-    exit_status = 1  # not a usage error
-
 
 def build_reports(
     *,
@@ -49,6 +47,7 @@ def build_reports(
     data: str,
     seeds: int | None = None,
     jobs: int | None = None,
+    device: str = "cpu",
     notebooks_dir: Path | None = None,
     out_dir: Path | None = None,
     only: Sequence[str] | None = None,
@@ -60,6 +59,7 @@ def build_reports(
         data: auto, course or synthetic.
         seeds: repetitions of every experiment; None takes the profile's.
         jobs: runs at a time; None takes one per processor.
+        device: a PyTorch device.
         notebooks_dir: holds `NN_*.ipynb`; default `notebooks` in the checkout.
         out_dir: takes the pages; default `reports/html` in the checkout.
         only: names (`01_baseline`) or numbers (`01`) of notebooks to run; the others keep their
@@ -69,7 +69,7 @@ def build_reports(
         SglibError: a parameter is wrong, or there is no such notebook.
         NotebookError: a notebook failed.
     """
-    config = Config(profile=profile, data=data, seeds=seeds, jobs=jobs)
+    config = Config(profile=profile, data=data, seeds=seeds, jobs=jobs, device=device)
     source = (notebooks_dir or repo_root() / "notebooks").resolve()
     out = (out_dir or reports_dir() / "html").resolve()
     series = sorted(source.glob("[0-9][0-9]_*.ipynb"))
@@ -122,7 +122,9 @@ def declared_parameters(notebook: nbformat.NotebookNode) -> set[str]:
 def _run(path: Path, work: Path, config: Config, place: str) -> nbformat.NotebookNode:
     """Execute one notebook in its own folder and return it; print one line with its seconds."""
     notebook = nbformat.read(path, as_version=4)
-    values = {name: getattr(config, name) for name in ("profile", "data", "seeds", "jobs")}
+    values = {
+        name: getattr(config, name) for name in ("profile", "data", "seeds", "jobs", "device")
+    }
     declared = declared_parameters(notebook)
     values = {k: v for k, v in values.items() if k in declared and v is not None}
     print(f"{place} {path.stem} … ", end="", file=sys.stderr, flush=True)
@@ -208,4 +210,6 @@ def _command(config: Config) -> str:
     for name in ("seeds", "jobs"):
         if getattr(config, name) is not None:
             parts += [f"--{name}", str(getattr(config, name))]
+    if config.device != "cpu":
+        parts += ["--device", config.device]
     return " ".join(parts)

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 
 from sglib import weight_files
-from sglib.better import starting_point
 from sglib.errors import SglibError
 from sglib.faceset import FaceSet
 from sglib.final import retrain
+from sglib.pretrained import starting_point
 from sglib.profiles import Config
 from sglib.shipped import SHIPPED, fit_shipped
 from sglib.units import one_thread

@@ -91,6 +91,16 @@ def pretrain(
     return trained.model.state_dict()
 
 
+def needed_starts(model: Model, seed: int) -> list[tuple[Recipe, int]]:
+    """Return the pretrainings, recipe and seed, that `fit_shipped` will ask for."""
+    members = range(seed, seed + model.n_networks)
+    found = [(model.twin, one) for one in members] if model.twin is not None else []
+    if model.teacher:
+        for one in members:
+            found += needed_starts(get_shipped(model.teacher), one)
+    return list(dict.fromkeys(found))
+
+
 def fit_shipped(
     model: Model,
     images: np.ndarray,

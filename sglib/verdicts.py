@@ -82,11 +82,16 @@ def claim_differences(frame: pd.DataFrame, claim: Claim) -> pd.DataFrame:
 
     Returns:
         fold, seed, n_train, n_val, difference (fraction).
+
+    Raises:
+        ValueError: the frame lacks a row of the claim.
     """
     if claim.reference != GAP:
         return paired_differences(frame, claim.row, claim.reference, measure=MEASURE)
     row = run_values(frame)
     row = row[row["name"] == claim.row]
+    if row.empty:
+        raise ValueError(f"no runs of {claim.row} to judge")
     return row[["fold", "seed", "n_train", "n_val"]].assign(
         difference=row["train_acc_mean"] - row[MEASURE]
     )

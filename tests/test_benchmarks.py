@@ -153,6 +153,31 @@ def test_stages_know_the_work_of_every_stage(bench, tiny_faces, tmp_path, monkey
     assert "Adam" in capsys.readouterr().out
 
 
+def test_predict_compares_with_the_papers_loop(bench, tmp_path, monkeypatch, capsys):
+    predict = bench("predict")
+    monkeypatch.setattr(predict, "N_TEST", 40)
+    monkeypatch.setattr(predict, "SIZES", (20,))
+    table = tmp_path / "b.csv"
+    options = ["--files", "30", "--model", "paper_1", "--rounds", "1", "--table", str(table)]
+    predict.main(options)
+    said = capsys.readouterr().out.splitlines()
+    counts = {line.rsplit(", ", 1)[1] for line in said[:2]}
+    assert len(counts) == 1  # both ways call the same pictures sunglasses
+    found = lines(table)
+    assert [row["what"] for row in found] == [
+        "paper's loop, ConvNN_1",
+        "sglib predict, paper_1",
+        *(
+            f"paper_1, {n} files to {ending}{what}"
+            for n in (20, 30)
+            for ending in ("csv", "parquet")
+            for what in ("", ": peak memory")
+        ),
+    ]
+    assert float(found[0]["ratio"]) == 1
+    assert all(float(row["value"]) > 0 for row in found)
+
+
 def test_parts_of_scripts_are_not_run_by_make_bench():
     scripts = {path.name for path in BENCHMARKS.glob("[a-z]*.py")}
     assert {"stages.py", "study.py", "train_step.py"} <= scripts

@@ -7,8 +7,17 @@ import pandas as pd
 import pytest
 import torch
 
-from sglib import ablations, better, better_calibration, model_card, weight_files
-from sglib.better import ModelUnit, model_table, per_person, plan_models, run_models
+from sglib import (
+    ablations,
+    better,
+    better_calibration,
+    better_tables,
+    model_card,
+    pretrained,
+    weight_files,
+)
+from sglib.better import ModelUnit, plan_models, run_models
+from sglib.better_tables import model_table, per_person
 from sglib.experiments import technique
 from sglib.profiles import Config
 from sglib.recipe import Recipe
@@ -75,7 +84,7 @@ def test_table_compares_with_the_reference_by_person(frame, four):
 
 
 def test_expectation_is_readable(frame, four):
-    shown = better.expectation(model_table(frame, four))
+    shown = better_tables.expectation(model_table(frame, four))
     assert shown["model"].tolist() == ["base", "small"]
     assert shown.loc[1, "photographs"].startswith("0.8750 [")
     assert shown.loc[1, "distorted copies"].startswith("0.8500 [")
@@ -126,12 +135,12 @@ def test_runs_are_stored_and_not_repeated(tiny_faces, tmp_path, monkeypatch):
 def test_pretraining_is_done_once_and_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("SGLIB_ROOT", str(tmp_path))
     twin = dataclasses.replace(TINY.photos, n_epochs=1)
-    first = better.starting_point(twin, 0, n_twin=1)
-    monkeypatch.setattr(better, "pretrain", None)
-    again = better.starting_point(twin, 0, n_twin=1)
+    first = pretrained.starting_point(twin, 0, n_twin=1)
+    monkeypatch.setattr(pretrained, "pretrain", None)
+    again = pretrained.starting_point(twin, 0, n_twin=1)
     assert first.keys() == again.keys()
     assert all(torch.equal(first[key], again[key]) for key in first)
-    assert better.starting_point(None, 0) is None
+    assert pretrained.starting_point(None, 0) is None
     assert len(list((tmp_path / "data/cache/pretrained").iterdir())) == 1
 
 
@@ -149,7 +158,7 @@ def test_short_profiles_are_short_and_full_is_whole():
 
 
 def test_sizes_keep_to_the_papers_networks():
-    table = better.sizes()
+    table = better_tables.sizes()
     assert table.loc["small", "parameters"] <= 9538
     assert table.loc["base", "parameters"] <= 32730
 

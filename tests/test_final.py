@@ -55,9 +55,12 @@ def test_a_seed_that_learns_is_kept(tiny_faces, fits):
     assert [seed for *_, seed in fits] == [5, 5]
 
 
-def test_at_most_ten_seeds_are_tried(tiny_faces, fits):
+def test_at_most_ten_seeds_are_tried(tiny_faces, fits, caplog):
     retrain(tiny_faces, SMOKE, seed=-20)
     assert [seed for *_, seed in fits] == [*range(-20, -10)] * 2
+    said = "final_1: none of the seeds -20 to -11 learned anything on tiny in 12 epochs"
+    assert caplog.messages[0].startswith(said)
+    assert "0.69, expected 0.7 or more" in caplog.messages[0]
 
 
 def test_the_paper_trains_sixty_epochs(tiny_faces, fits):
@@ -132,3 +135,13 @@ def test_a_table_that_breaks_off_leaves_the_old_one(models, tiny_faces, tmp_path
     with pytest.raises(OSError, match="disk full"):
         save(models, tiny_faces, folder=tmp_path)
     assert (tmp_path / "final_1.csv").read_text() == "old"
+
+
+def test_a_failed_write_leaves_no_temporary_file(models, tiny_faces, tmp_path, monkeypatch):
+    def full(*args, **options):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    with pytest.raises(OSError, match="no space"):
+        save(models, tiny_faces, folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["final_1.safetensors"]

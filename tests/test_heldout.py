@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from sglib import heldout
+from sglib import final, heldout
 from sglib.errors import SglibError
 from sglib.fit import fit
 from sglib.heldout import Average, heldout_models, heldout_probs, paper_experiment, people_groups
 from sglib.policies import POLICIES
 from sglib.profiles import Config
 from sglib.recipe import Recipe, predict_probs, to_input
+from sglib.results import STUCK_BELOW
 from sglib.shipped import Model
 from sglib.splits import Split
 
@@ -74,7 +75,7 @@ def test_the_paper_answers_as_its_fit_says(models, tiny_faces):
     runs = [
         fit(row, tiny_faces, Split("", 0, part.train, part.rows), seed=seed) for seed in range(10)
     ]
-    learned = [run for run in runs if run.history["train_acc"][-1] >= heldout.STUCK_BELOW]
+    learned = [run for run in runs if run.history["train_acc"][-1] >= STUCK_BELOW]
     first = (learned or runs[-1:])[0]
     found = part.predict["paper"](tiny_faces.images[part.rows])
     assert found == pytest.approx(first.val_probs, abs=1e-5)
@@ -92,7 +93,7 @@ def test_a_stuck_run_of_the_paper_is_started_again(tiny_faces, monkeypatch):
         done.history["train_acc"][-1] = 0.5 if len(seeds) < 3 else 0.9
         return done
 
-    monkeypatch.setattr(heldout, "fit", fake_fit)
+    monkeypatch.setattr(final, "fit", fake_fit)
     heldout_models(tiny_faces, SMOKE, seed=7, rows=["paper"])
     assert seeds == [7, 8, 9, 7]
 

@@ -1,0 +1,40 @@
+"""Pretrained weights in the cache: the slow half of a training, done once.
+
+No photograph enters them, so one pretraining serves every person held out and every student.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+
+from safetensors.torch import load_file, save_file
+
+from sglib.data import renderer_digest
+from sglib.paths import cache_dir
+from sglib.recipe import Recipe
+from sglib.shipped import N_TWIN, Start, pretrain
+
+_METHOD = 1  # enters every key: raise it when the same recipe comes to give other weights
+
+
+def starting_point(
+    twin: Recipe | None, seed: int, device: str = "cpu", *, n_twin: int = N_TWIN
+) -> Start | None:
+    """Return the weights that `shipped.pretrain` gives, from the cache where they are; or None.
+
+    No photograph enters them, so one pretraining serves every person held out.
+    """
+    if twin is None:
+        return None
+    settings = [dataclasses.asdict(twin), type(twin.policy).__name__, n_twin, seed, _METHOD]
+    text = json.dumps([settings, renderer_digest()], sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:24]
+    path = cache_dir() / "pretrained" / f"{name}.safetensors"
+    if not path.exists():
+        state = pretrain(twin, seed, device, n_subjects=n_twin)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        save_file({key: value.contiguous().cpu() for key, value in state.items()}, temporary)
+        temporary.replace(path)
+    return load_file(path)
