@@ -123,8 +123,9 @@ def run_model_unit(unit: ModelUnit, faces: FaceSet) -> dict[str, object]:
             start=functools.partial(starting_point, n_twin=unit.n_twin),
         )
         seconds = time.perf_counter() - started
-        probs = predict_probs(networks, held_out.images)
-        copy_probs = predict_probs(networks, copies.images)
+        looks = {"mirror": unit.model.mirror, "shift": unit.model.shift}
+        probs = predict_probs(networks, held_out.images, **looks)
+        copy_probs = predict_probs(networks, copies.images, **looks)
     return {
         "key": unit.key,
         "name": unit.name,

@@ -175,6 +175,39 @@ for _name in STUDIES:
     study_group.add_command(_study_command(_name))
 
 
+@study_group.command("conclusions", short_help="The verdict on each of the paper's conclusions.")
+@_profile
+@_data
+@_seeds
+@_jobs
+@click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the run store; default: runs/ or $SGLIB_RUNS.",
+)
+def study_conclusions(
+    profile: str, data: str, seeds: int | None, jobs: int | None, store: Path | None
+) -> None:
+    """Judge the paper's five conclusions on random folds and on people held out, as CSV.
+
+    Loads the runs of the study `verdicts` in both schemes, and runs what is not stored.
+    """
+    from sglib import results, verdicts
+    from sglib.data import load_data
+    from sglib.store import RunStore
+    from sglib.study import run
+
+    config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs)
+    faces = load_data(data).train
+    folds, people = (
+        run("verdicts", faces, config, scheme=scheme, store=RunStore(store))
+        for scheme in ("kfold", "person")
+    )
+    claims = (verdicts.claims_table(results.learned(frame)) for frame in (folds, people))
+    table = verdicts.conclusions(*claims)
+    click.echo(table.to_csv(float_format="%.6g", index=False), nl=False)
+
+
 @study_group.command("merge", short_help="Join stores, such as those of a job array's shards.")
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--into", type=click.Path(path_type=Path), help="Default: runs/ or $SGLIB_RUNS.")

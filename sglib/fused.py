@@ -2,15 +2,21 @@
 
 PyTorch's max pooling of small pictures takes as long as the convolution before it. Pooling 2×2
 is also three element-wise maxima of strided views; and where a convolution of a single channel is
-pooled, one larger convolution computes the four values of each pool as separate channels.
+pooled, one larger convolution computes the four values of each pool as separate channels. Batch
+normalisation right after a convolution goes into its weights. The standard deviation is taken in
+plain passes, ten times as fast as PyTorch's own.
 """
 
 import copy
 import itertools
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from sglib.networks import DIM, Standardise
 
 
 class StridedMaxPool(nn.Module):
@@ -51,14 +57,33 @@ class PooledConv(nn.Module):
         return x if self.bias is None else x + self.bias[:, None, None]
 
 
-def fuse(network: nn.Module) -> nn.Module:
-    """Return a copy of a network for prediction with its pooling rearranged.
+class FastStandardise(nn.Module):
+    """`networks.Standardise` with the sum of squares in a pass of its own."""
 
-    Layers are recognised in the order in which they are registered; a network without such pairs
-    of layers comes back as a plain copy.
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (x − mean) / (sd + `DIM`) of images (B, 1, H, W)."""
+        flat = images.flatten(1)  # (B, H W)
+        flat = flat - flat.mean(1, keepdim=True)
+        norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
+        return (flat / (norm / math.sqrt(flat.shape[1] - 1) + DIM)).view_as(images)
+
+
+def fuse(network: nn.Module) -> nn.Module:
+    """Return a copy of a network for prediction with its layers rearranged.
+
+    Layers are recognised in the order in which they are registered; a network without such layers
+    comes back as a plain copy.
     """
     network = copy.deepcopy(network).eval()
     for parent in list(network.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, Standardise):
+                setattr(parent, name, FastStandardise())
+        children = list(parent.named_children())
+        for (name, layer), (next_name, following) in itertools.pairwise(children):
+            if type(layer) is nn.Conv2d and type(following) is nn.BatchNorm2d:
+                setattr(parent, name, fuse_conv_bn_eval(layer, following))
+                setattr(parent, next_name, nn.Identity())
         children = list(parent.named_children())
         for (name, layer), (next_name, following) in itertools.pairwise(children):
             if not _is_plain_pool(following):

@@ -193,4 +193,5 @@ def _our_model(
         device=config.device,
         start=functools.partial(starting_point, n_twin=n_twin(config)),
     )
-    return _Trained(functools.partial(predict_probs, networks), Average(networks).eval())
+    predict = functools.partial(predict_probs, networks, mirror=model.mirror, shift=model.shift)
+    return _Trained(predict, Average(networks).eval())

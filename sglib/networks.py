@@ -14,6 +14,7 @@ from sglib.errors import SglibError
 from sglib.models import MODELS, build_model
 
 _MEAN, _SD = 0.28, 0.25  # of the training pixels, rounded
+DIM = 0.02  # an sd far below it is noise, which is not to be blown up
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,15 @@ class Shape:
     top: int = 20
 
 
+class Standardise(nn.Module):
+    """Brings each image to mean 0 and, nearly, sd 1."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (x − mean) / (sd + `DIM`) of images (B, 1, H, W)."""
+        sd, mean = torch.std_mean(images, (1, 2, 3), keepdim=True)
+        return (images - mean) / (sd + DIM)
+
+
 class FaceNet(nn.Module):
     """Convolutions with batch normalisation, a maximum over places, one linear layer."""
 
@@ -48,6 +58,7 @@ class FaceNet(nn.Module):
         if shape.pooling not in ("max", "max+mean"):
             raise SglibError(f"pooling must be max or max+mean, got {shape.pooling!r}")
         self.shape = shape
+        self.standardise = Standardise()
         layers: list[nn.Module] = []
         n_in = 2 if shape.row else 1
         for n_out, pool in zip(shape.channels, shape.pools, strict=True):
@@ -66,11 +77,7 @@ class FaceNet(nn.Module):
             images: float (B, 1, H, W) in [0, 1].
         """
         images = images[:, :, : self.shape.top]
-        if self.shape.standardise:
-            sd, mean = torch.std_mean(images, (1, 2, 3), keepdim=True)
-            x = (images - mean) / (sd + 0.02)
-        else:
-            x = (images - _MEAN) / _SD
+        x = self.standardise(images) if self.shape.standardise else (images - _MEAN) / _SD
         if self.shape.row:
             rows = torch.linspace(-1, 1, x.shape[2], device=x.device, dtype=x.dtype)
             x = torch.cat([x, rows[:, None].expand_as(x)], 1)
@@ -83,7 +90,8 @@ class FaceNet(nn.Module):
 
 NETWORKS: dict[str, Shape] = {
     "small": Shape((8, 16, 24, 20), (True, True, False, False)),
-    "base": Shape((16, 32, 32, 48), (True, True, False, False)),
+    "base": Shape((8, 32, 32, 64), (True, True, False, False)),
+    "wide": Shape((16, 32, 32, 48), (True, True, False, False)),
 }
 
 

@@ -22,24 +22,21 @@ from sglib import (
     generalisation,
     plots,
     plots_generalisation,
+    readme,
     reproduction,
     results,
     study,
     verdicts,
     weight_files,
 )
-from sglib.errors import SglibError
 from sglib.experiments import PAPER
 from sglib.experiments import study as study_by_name
 from sglib.faceset import FaceData
 from sglib.model_card import model_card, to_markdown
-from sglib.origin import git_commit
-from sglib.paper import printed
 from sglib.paths import repo_root, reports_dir
 from sglib.profiles import Config
 from sglib.shipped import SHIPPED
 
-MARKS = ("<!-- results: written by `sglib publish` -->", "<!-- end of results -->")
 COMPARED = ("augmentation", "l2", "dropout", "final")
 
 
@@ -110,8 +107,8 @@ def publish(faces: FaceData, config: Config) -> list[Path]:
         },
     }
     written += [_write_figure(name, draw) for name, draw in figures.items()]
-    facts = _facts(faces, config, every["scaling"], every["people"])
-    parts = [facts, _readme_table(twelve, symmetric, schemes), _verdict_lines(words)]
+    about = readme.facts(faces, config, every["scaling"], every["people"])
+    parts = [about, readme.result_table(twelve, symmetric, schemes), readme.verdict_lines(words)]
     if shipped := {name: SHIPPED[name] for name in weight_files.shipped() if name in SHIPPED}:
         ours = better.run_models(shipped, faces.train, better.repeat(config), label="ours")
         table = better_tables.model_table(ours, faces.train)
@@ -121,10 +118,11 @@ def publish(faces: FaceData, config: Config) -> list[Path]:
         if config.profile == "full":  # the others train shorter models than are shipped
             card = model_card(faces.train, ours)
             written.append(_write_text(weight_files.weights_dir() / "README.md", card))
+    parts += readme.speed_lines(reports_dir() / "tables" / "benchmarks.csv")
     block = "\n\n".join(parts)
     report = f"# Results\n\n{_REPORT}\n\n{block}\n"
     written.append(_write_text(reports_dir() / "README.md", report))
-    written.append(_write_text(repo_root() / "README.md", _between_marks(block)))
+    written.append(_write_text(repo_root() / "README.md", readme.between_marks(block)))
     return written
 
 
@@ -134,70 +132,6 @@ _REPORT = """Written by `sglib publish` from the run store; nothing here is edit
 (`printed_and_reproduced.csv`), paired differences (`effects.csv`), accuracy on random folds and on
 people not seen (`random_and_unseen.csv`), the claims and verdicts. `figures/` holds the same as
 pictures, without a photograph. `html/` is built by `make reports` and not committed."""
-
-
-def _facts(faces: FaceData, config: Config, runs: pd.DataFrame, people: pd.DataFrame) -> str:
-    both = pd.concat([runs, people])
-    engines, machine = ", ".join(sorted(set(both["engine"]))), both["machine"].mode()[0]
-    return (
-        f"Data set `{faces.name}` (training set sha256 {faces.train.digest[:16]}), profile "
-        f"`{config.profile}`, {config.n_seeds} seeds; {len(both):,} runs, "
-        f"{both['seconds'].sum() / 3600:.2f} core hours, engine {engines} on {machine}; "
-        f"code at commit {git_commit()}."
-    )
-
-
-def _readme_table(twelve: pd.DataFrame, symmetric: pd.DataFrame, schemes: pd.DataFrame) -> str:
-    """Return the twelve rows in Markdown: printed, both scalings, people not seen."""
-    one = twelve[twelve["measure"] == "val_acc"].set_index("name")
-    two = symmetric[symmetric["measure"] == "val_acc"].set_index("name")
-    lines = [
-        "| experiment | fig. | printed val. acc. | reproduced, pixels [0, 1] | pixels [−1, 1] "
-        "| people not seen [95 %] |",
-        "|---|---|---|---|---|---|",
-    ]
-    for name in one.index:
-        caption, ours, other, unseen = (
-            printed(name),
-            one.loc[name],
-            two.loc[name],
-            schemes.loc[name],
-        )
-        mark = "" if ours["inside"] else " (outside)"
-        lines.append(
-            f"| `{name}` | {caption.figure} | {caption.val_acc:.3f}{mark} "
-            f"| {ours['mean']:.3f} ± {ours['std']:.3f} | {other['mean']:.3f} ± {other['std']:.3f} "
-            f"| {unseen['unseen']:.3f} [{unseen['low']:.3f}, {unseen['high']:.3f}] |"
-        )
-    fewest, most, n_people = one["n"].min(), one["n"].max(), schemes["n_people"].iloc[0]
-    lines += [
-        "",
-        f"Mean ± standard deviation over n = {fewest} to {most} runs (5 folds × seeds, less the "
-        "runs that learned nothing, see `reports/tables/stuck.csv`) of the validation accuracy, "
-        "mean of the last ten epochs. People not seen: "
-        f"n = {n_people} people held out one at a time, seeds averaged within a person, Wilson "
-        "interval over people. (outside): the printed number lies outside the range of the "
-        "single runs.",
-    ]
-    return "\n".join(lines)
-
-
-def _verdict_lines(words: pd.DataFrame) -> str:
-    rows = [
-        f"| {number} | {row['conclusion']} | {row['random split']} | {row['unseen people']} |"
-        for number, row in words.iterrows()
-    ]
-    head = ["| | the paper's conclusion | random split | unseen people |", "|---|---|---|---|"]
-    return "\n".join([*head, *rows])
-
-
-def _between_marks(block: str) -> str:
-    path = repo_root() / "README.md"
-    text = path.read_text(encoding="utf-8")
-    start, end = (text.find(mark) for mark in MARKS)
-    if not 0 <= start < end:
-        raise SglibError(f"{path}: the lines {MARKS[0]!r} and {MARKS[1]!r} are missing")
-    return f"{text[: start + len(MARKS[0])]}\n{block}\n{text[end:]}"
 
 
 def _write_table(name: str, table: pd.DataFrame, *, index: bool = False) -> Path:

@@ -5,6 +5,9 @@ import time
 from pathlib import Path
 
 from sglib import weight_files
+from sglib.better import run_models
+from sglib.better_calibration import copies
+from sglib.calibration import fit_temperature
 from sglib.errors import SglibError
 from sglib.faceset import FaceSet
 from sglib.final import retrain
@@ -51,8 +54,8 @@ def train_shipped(name: str, faces: FaceSet, *, seed: int = 0, device: str = "cp
             {key: value.cpu().numpy() for key, value in network.state_dict().items()}
             for network in networks
         ),
-        mirror=True,
-        shift=1,
+        mirror=model.mirror,
+        shift=model.shift,
         data=faces.name,
         data_digest=faces.digest,
         notes={
@@ -62,7 +65,26 @@ def train_shipped(name: str, faces: FaceSet, *, seed: int = 0, device: str = "cp
     )
 
 
+def calibrated(model: ModelFile, faces: FaceSet) -> ModelFile:
+    """Return the model with the temperature that fits people held out.
+
+    The runs without each person are loaded from the store, or made first: as long as twelve
+    trainings.
+    """
+    runs = run_models({model.name: SHIPPED[model.name]}, faces, Config(profile="full"))
+    labels, logits, _ = copies(runs, model.name)
+    notes = {**model.notes, "calibrated on": f"{len(labels)} copies of people held out"}
+    return dataclasses.replace(model, temperature=fit_temperature(labels, logits), notes=notes)
+
+
 def ship(name: str, faces: FaceSet, *, seed: int = 0, folder: Path | None = None) -> Path:
-    """Train one shipped model and write it to `sglib/weights` (or `folder`); return the file."""
+    """Train one shipped model, calibrate ours, write the file; return it.
+
+    Args:
+        name, faces, seed: as for `train_shipped`.
+        folder: default `sglib/weights`.
+    """
     model = train_shipped(name, faces, seed=seed)
+    if name in SHIPPED:
+        model = calibrated(model, faces)
     return weight_files.save((folder or weight_files.weights_dir()) / f"{name}.safetensors", model)

@@ -2,7 +2,8 @@
 
 A network starts on the synthetic twin: thousands of rendered people, which the twelve photographed
 ones are too few to stand in for. It is then trained on the photographs and stopped half-way between
-the two (`Recipe.blend`). The smallest one learns from a larger one trained in that way.
+the two (`Recipe.blend`). `best` averages three such networks over ten views of a picture; `base`
+and `small` learn from `best` to answer as well from a single look.
 """
 
 import dataclasses
@@ -36,6 +37,7 @@ class Model:
         teacher: name of the model in `SHIPPED` to learn from, or "".
         n_companions: synthetic people whose pictures the teacher is asked about as well.
         repeats: how often each photograph is among the teacher's questions in an epoch.
+        mirror, shift: which other views of a picture are averaged in, see `recipe.views`.
     """
 
     photos: Recipe
@@ -44,17 +46,28 @@ class Model:
     teacher: str = ""
     n_companions: int = 80
     repeats: int = 3
+    mirror: bool = True
+    shift: int = 1
 
 
-_TWIN = Recipe(network="base", n_epochs=8, batch_size=64, lr=4e-3)
-_PHOTOS = Recipe(network="base", n_epochs=80, blend=0.5)
+_TWIN = Recipe(network="wide", n_epochs=8, batch_size=64, lr=4e-3)
+_PHOTOS = Recipe(network="wide", n_epochs=80, blend=0.5)
+
+
+def _student(network: str) -> Model:
+    """One fast network that looks at a picture once and learned from `best`."""
+    return Model(
+        photos=Recipe(network=network, n_epochs=20, batch_size=64),
+        twin=dataclasses.replace(_TWIN, network=network),
+        teacher="best",
+        mirror=False,
+        shift=0,
+    )
+
+
 SHIPPED: dict[str, Model] = {
-    "small": Model(
-        photos=Recipe(network="small", n_epochs=20, batch_size=64),
-        twin=dataclasses.replace(_TWIN, network="small"),
-        teacher="base",
-    ),
-    "base": Model(photos=_PHOTOS, twin=_TWIN),
+    "small": _student("small"),
+    "base": _student("base"),
     "best": Model(photos=_PHOTOS, twin=_TWIN, n_networks=3),
 }
 

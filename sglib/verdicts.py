@@ -170,6 +170,26 @@ def verdict_table(random_split: pd.DataFrame, unseen_people: pd.DataFrame) -> pd
     return table.rename_axis("number")
 
 
+def conclusions(random_split: pd.DataFrame, unseen_people: pd.DataFrame) -> pd.DataFrame:
+    """Return all claims of both designs in one table, each with its conclusion's joint verdict.
+
+    Args:
+        random_split, unseen_people: from `claims_table`.
+
+    Returns:
+        design, then the columns of `claims_table`, then joint: the word of `verdict_table`.
+    """
+    joint = verdict_table(random_split, unseen_people)
+    parts = {"random split": random_split, "unseen people": unseen_people}
+    tables = [
+        claims.assign(joint=claims["number"].map(joint[design])).set_axis(
+            pd.Index([design] * len(claims), name="design")
+        )
+        for design, claims in parts.items()
+    ]
+    return pd.concat(tables).reset_index()
+
+
 def _joint(words: pd.Series) -> str:
     if (words == "confirmed").all():
         return "confirmed"

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import unicodedata
-from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
@@ -219,7 +218,7 @@ class CourseWriter:
         for file, label in zip(rows.files, rows.labels, strict=True):
             if not label:
                 continue
-            stem = Path(file).stem
+            stem = os.path.splitext(os.path.basename(file))[0]
             if not (stem.isascii() and stem.isdecimal()):
                 self.problems.append(f"{escaped(file)}: the name is not a number, as an id must be")
             elif int(stem) in self._results:

@@ -21,6 +21,8 @@ def test_same_outputs(name: str) -> None:
     assert torch.equal(network(images), before)  # the original is untouched
     names = {type(module) for module in fused.modules()}
     assert (PooledConv in names) == (name != "ConvNN_2")  # its first pool is 3×3
+    n_norms = sum(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
+    assert n_norms == (sum(NETWORKS[name].pools) if name in NETWORKS else 0)  # behind a pool
     assert StridedMaxPool in names
 
 

@@ -3,12 +3,12 @@
 import pandas as pd
 import pytest
 
-from sglib import publish as module
-from sglib import weight_files
+from sglib import readme, weight_files
 from sglib.errors import SglibError
 from sglib.faceset import FaceData
 from sglib.profiles import Config
-from sglib.publish import MARKS, publish
+from sglib.publish import publish
+from sglib.readme import MARKS
 
 
 @pytest.fixture
@@ -52,5 +52,29 @@ def test_everything_is_written_and_repeats_itself(checkout, tiny_faces):
 def test_a_readme_without_marks_is_refused_and_kept(checkout):
     (checkout / "README.md").write_text("no marks here\n")
     with pytest.raises(SglibError, match=r"README\.md: the lines .* are missing"):
-        module._between_marks("new")
+        readme.between_marks("new")
     assert (checkout / "README.md").read_text() == "no marks here\n"
+
+
+def test_speed_comes_from_the_benchmarks_table(tmp_path):
+    table = tmp_path / "benchmarks.csv"
+    assert readme.speed_lines(table) == []
+    table.write_text(
+        "benchmark,what,value,unit,ratio,n,machine,versions\n"
+        'train_step,"ours",20,µs/step,1,9,"Some CPU, 2 cores",\n'
+        'train_step,a peer,50.4,µs/step,2.52,9,"Some CPU, 2 cores",\n'
+        'train_step,not there,,not installed,,,"Some CPU, 2 cores",\n'
+        'study,"sglib, 1 core(s)",20,s,50,3,m,\n'
+        'study,"sglib, 2 core(s)",10.3,s,96.8,3,m,\n'
+        'study,"scaling, 1 to 2 cores",1.934,×,,3,m,\n'
+        'predict,"paper\'s loop, ConvNN_1",9,s,1,3,m,\n'
+        'predict,"sglib predict, base",0.6,s,15,3,m,\n'
+        'predict,"base, 1000 files to csv",9000,files/s,,1,m,\n'
+    )
+    text = "\n".join(readme.speed_lines(table))
+    assert "on Some CPU, 2 cores" in text
+    assert "takes 10 s, 97 times less" in text
+    assert "1 to 2 cores it gains a factor of 1.93" in text
+    assert "| a peer | 50 | 2.5 |" in text
+    assert "not there" not in text
+    assert "`base` 15.0 times faster." in text

@@ -4,14 +4,17 @@ import dataclasses
 import functools
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from sglib import final, ship, weight_files
+from sglib.better_calibration import copies
+from sglib.calibration import logit_loss
 from sglib.classifier import Classifier
 from sglib.errors import SglibError
 from sglib.fit import fit
-from sglib.profiles import PROFILES
+from sglib.profiles import PROFILES, Config
 from sglib.recipe import Recipe, predict_probs
 from sglib.ship import NAMES, train_shipped
 from sglib.shipped import SHIPPED, Model, fit_shipped
@@ -24,6 +27,22 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a model of two small networks in the place of `best`, and start from nothing."""
     monkeypatch.setattr(ship, "SHIPPED", SHIPPED | {"best": TINY})
     monkeypatch.setattr(ship, "starting_point", lambda *_: None)
+    monkeypatch.setattr(ship, "run_models", heldout_runs)
+
+
+def heldout_runs(models, faces, config):
+    """Stand in for the runs without each person: margins twice too large for their errors."""
+    assert (list(models), config.profile) == (["best"], "full")
+    margins = np.log([9.0, 9.0, 3.0, 3.0])  # right in 3 of 4 and in 1 of 2 cases
+    probs = 1 / (1 + np.exp(-np.concatenate([margins, margins])))
+    return pd.DataFrame(
+        {
+            "name": ["best"],
+            "subject": ["p0"],
+            "copy_labels": [[1, 1, 1, 0, 1, 1, 1, 0]],
+            "copy_probs": [probs.tolist()],
+        }
+    )
 
 
 @pytest.fixture
@@ -63,9 +82,19 @@ def test_the_file_predicts_as_the_networks_do(tiny_faces, tmp_path):
         TINY, tiny_faces.images, tiny_faces.labels, seed=4, start=lambda *_: None
     )
     # The classifier's mirror and shift are those that the held-out results were made with.
-    probs = Classifier(file).probabilities(tiny_faces.images)
+    probs = Classifier(dataclasses.replace(file, temperature=1.0)).probabilities(tiny_faces.images)
     assert probs == pytest.approx(predict_probs(networks, tiny_faces.images), abs=1e-5)
     assert np.ptp(probs) > 0
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_file_has_the_temperature_of_people_held_out(tiny_faces, tmp_path):
+    file = weight_files.load(ship.ship("best", tiny_faces, folder=tmp_path))
+    labels, logits, _ = copies(heldout_runs({"best": TINY}, None, Config("full")), "best")
+    losses = {t: logit_loss(labels, logits, temperature=t) for t in np.linspace(0.2, 5, 481)}
+    assert file.temperature == pytest.approx(min(losses, key=losses.get), abs=0.01)
+    assert file.temperature != 1
+    assert file.notes["calibrated on"] == "8 copies of people held out"
 
 
 @pytest.mark.usefixtures("tiny")

@@ -1,14 +1,18 @@
 """verdicts: ten written claims, one rule, over folds and over people."""
 
+import io
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from run_fakes import make_frame, make_run
 from scipy import stats as sps
 from statsmodels.stats.multitest import multipletests
 
+from sglib import study
+from sglib.cli import main
 from sglib.experiments import STUDIES
 from sglib.paper import CONCLUSIONS
 from sglib.stats import ONE_IMAGE
@@ -19,6 +23,7 @@ from sglib.verdicts import (
     claims,
     claims_table,
     compare,
+    conclusions,
     readable,
     verdict_table,
 )
@@ -238,3 +243,41 @@ def test_readable_is_in_percentage_points():
     assert row["95 % interval"] == "[-3.07, -2.93]"
     assert row["p (Holm)"] == "0.0049"
     assert row[["n", "verdict"]].tolist() == [12, "refuted"]
+
+
+def test_conclusions_joins_both_designs():
+    folds = claims_table(make_runs("kfold", n_folds=12))
+    people = claims_table(make_runs("person", n_folds=12, lifts={"flip_1": 0.05}))
+    table = conclusions(folds, people)
+    assert table["design"].tolist() == ["random split"] * 10 + ["unseen people"] * 10
+    joint = verdict_table(folds, people)
+    for row in table.itertuples():
+        assert row.joint == joint.loc[row.number, row.design]
+    apart = table[table["comparison"] == "flip_1 − baseline_1"].set_index("design")["verdict"]
+    assert apart["unseen people"] == "refuted"
+    assert apart["random split"] == words(folds)["flip_1 − baseline_1"] != "refuted"
+
+
+@pytest.mark.parametrize("claim", [CLAIMS[0], CLAIMS[2]])
+def test_a_claim_without_runs_is_an_error(claim):
+    frame = make_frame(make_run("flip_1", fold=0))
+    with pytest.raises(ValueError, match=f"no runs of {claim.row}"):
+        claim_differences(frame, claim)
+
+
+def test_the_command_judges_both_designs(monkeypatch, tmp_path):
+    asked = []
+
+    def stored(name, faces, config, *, scheme, store):
+        asked.append((name, scheme, config.profile, store.folder))
+        return make_runs(scheme, n_folds=12)
+
+    monkeypatch.setattr(study, "run", stored)
+    command = ["study", "conclusions", "--profile", "smoke", "--data", "synthetic"]
+    done = CliRunner().invoke(main, [*command, "--store", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert asked == [("verdicts", scheme, "smoke", tmp_path) for scheme in ("kfold", "person")]
+    table = pd.read_csv(io.StringIO(done.stdout))
+    expected = conclusions(*(claims_table(make_runs(s, n_folds=12)) for s in ("kfold", "person")))
+    assert table["verdict"].tolist() == expected["verdict"].tolist()
+    assert table.columns.tolist() == expected.columns.tolist()
