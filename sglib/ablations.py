@@ -23,10 +23,7 @@ ABLATION: dict[str, Model] = {
     ),
     "one view": dataclasses.replace(_ONE, mirror=False, shift=0),
     "three networks": SHIPPED["best"],
-    "base, not taught": dataclasses.replace(
-        SHIPPED["base"], photos=dataclasses.replace(_ONE.photos, network="base"), teacher=""
-    ),
-    "base": SHIPPED["base"],
+    "taught by three (base)": SHIPPED["base"],
     "ConvNN_1, no twin": Model(photos=_PAPERS),
     "ConvNN_1, no twin, not augmented": Model(photos=dataclasses.replace(_PAPERS, policy=_BARE)),
 }

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from sglib.data import renderer_digest
 from sglib.faceset import FaceSet
 from sglib.origin import run_facts
 from sglib.pretrained import starting_point
-from sglib.profiles import PROFILES, Config
+from sglib.profiles import Config
 from sglib.recipe import predict_probs
 from sglib.shipped import N_TWIN, SHIPPED, Model, fit_shipped, needed_starts
 from sglib.splits import make_split, n_folds
@@ -30,14 +31,20 @@ from sglib.units import one_thread
 
 METHOD = 1  # enters every key: raise it when the same recipe comes to give other numbers
 N_COPIES = 10  # distorted copies of each held-out photograph
-N_SEEDS = {"smoke": 1, "paper": 1, "full": 1}  # of a profile, unless seeds are asked for
-SHORT = {
-    # profile → synthetic people, passes over them, epochs on the photographs, networks; `full` is
-    # what is shipped. Without a teacher: it would triple the work.
-    "smoke": (12, 1, 2, 2),
-    "paper": (300, 2, 30, 2),
-}
 DISTORT_SEED = 77  # the same copies for every recipe and run
+
+
+class Short(NamedTuple):
+    """Upper limits of a profile that shows how, not how well. No network has a teacher."""
+
+    n_twin: int  # synthetic people
+    twin_epochs: int
+    photo_epochs: int
+    n_networks: int
+    n_people: int  # held out
+
+
+SHORT = {"smoke": Short(12, 1, 2, 2, 2), "paper": Short(150, 2, 15, 2, 4)}  # `full` is whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +93,11 @@ class ModelUnit:
 
 
 def _settings(model: Model) -> list[object]:
+    settings = dataclasses.asdict(model)
+    if model.doubt is None:
+        del settings["doubt"]  # came later: runs without it keep their keys
     recipes = (recipe for recipe in (model.photos, model.twin) if recipe is not None)
-    return [dataclasses.asdict(model), [type(recipe.policy).__name__ for recipe in recipes]]
+    return [settings, [type(recipe.policy).__name__ for recipe in recipes]]
 
 
 def plan_models(
@@ -123,9 +133,8 @@ def run_model_unit(unit: ModelUnit, faces: FaceSet) -> dict[str, object]:
             start=functools.partial(starting_point, n_twin=unit.n_twin),
         )
         seconds = time.perf_counter() - started
-        looks = {"mirror": unit.model.mirror, "shift": unit.model.shift}
-        probs = predict_probs(networks, held_out.images, **looks)
-        copy_probs = predict_probs(networks, copies.images, **looks)
+        probs = predict_probs(networks, held_out.images, **unit.model.looks)
+        copy_probs = predict_probs(networks, copies.images, **unit.model.looks)
     return {
         "key": unit.key,
         "name": unit.name,
@@ -166,7 +175,7 @@ def run_models(
         models,
         faces,
         n_seeds=config.n_seeds,
-        max_people=PROFILES[config.profile].n_folds,
+        max_people=SHORT[config.profile].n_people if config.profile in SHORT else None,
         n_twin=n_twin(config),
     )
     store = store or RunStore()
@@ -181,30 +190,26 @@ def run_models(
 
 
 def repeat(config: Config) -> Config:
-    """Return the config with the repetitions of a model: fewer than of the paper's runs.
+    """Return the config with the repetitions of a model: as asked, else one in every profile.
 
     A model's run takes many seconds where the paper's takes one; people, not seeds, are what the
     intervals are over.
     """
-    return dataclasses.replace(config, seeds=n_seeds(config))
-
-
-def n_seeds(config: Config) -> int:
-    """Return how often each model is run: as asked, else `N_SEEDS` of the profile."""
-    return config.seeds or N_SEEDS[config.profile]
+    return dataclasses.replace(config, seeds=config.seeds or 1)
 
 
 def n_twin(config: Config) -> int:
     """Return the number of synthetic people that a profile pretrains on."""
-    return SHORT.get(config.profile, (N_TWIN,))[0]
+    return SHORT[config.profile].n_twin if config.profile in SHORT else N_TWIN
 
 
 def shorten(model: Model, config: Config) -> Model:
     """Return the model with the profile's limits (`SHORT`); a short one learns from no teacher."""
     if config.profile not in SHORT:
         return model
-    _, twin_epochs, most, networks = SHORT[config.profile]
-    twin = model.twin and dataclasses.replace(model.twin, n_epochs=twin_epochs)
-    photos = dataclasses.replace(model.photos, n_epochs=min(model.photos.n_epochs, most))
-    networks = min(model.n_networks, networks)
+    short = SHORT[config.profile]
+    twin = model.twin and dataclasses.replace(model.twin, n_epochs=short.twin_epochs)
+    n_epochs = min(model.photos.n_epochs, short.photo_epochs)
+    photos = dataclasses.replace(model.photos, n_epochs=n_epochs)
+    networks = min(model.n_networks, short.n_networks)
     return dataclasses.replace(model, photos=photos, twin=twin, n_networks=networks, teacher="")

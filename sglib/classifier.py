@@ -1,10 +1,12 @@
 """`Classifier`: a trained model that says of pictures whether the person wears sunglasses."""
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sglib import weight_files
@@ -13,7 +15,7 @@ from sglib.faceset import CLASSES, HEIGHT, WIDTH
 from sglib.fused import fuse
 from sglib.inputs import as_pictures
 from sglib.models import MODELS, build_model
-from sglib.recipe import views
+from sglib.recipe import settle, views
 from sglib.weight_files import Member, ModelFile
 from sglib.writers import COLUMNS
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd  # where tables are made: the command line does without
 
 BATCH = 64  # images at once: what more of them compute leaves the processor's cache
+SECOND_LOOK = 16  # the same for the few that are looked at again
 
 
 class Scorer(nn.Module):
@@ -41,7 +44,7 @@ class Scorer(nn.Module):
         ]
         self.networks = nn.ModuleList(map(fuse, networks) if fused else networks)
         self.scalings = [member.scaling for member in file.members]
-        self.mirror, self.shift = file.mirror, file.shift
+        self.mirror, self.shift, self.doubt = file.mirror, file.shift, file.doubt
         self.temperature, self.bias = file.temperature, file.bias
         self.eval()
 
@@ -55,16 +58,29 @@ class Scorer(nn.Module):
 
     def log_odds(self, images: Tensor) -> Tensor:
         """Return ln(p / (1 - p)) of the probability p of sunglasses, float32 (N,)."""
+        looks = self._looks(images, mirror=self.mirror, shift=self.shift)
+        margin = settle(looks[0], sum(looks[1:], looks[0]) / len(looks), self.doubt)
+        return margin / self.temperature + self.bias
+
+    def first_look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the probabilities at first sight, (N,), and whether they are in doubt, bool (N,).
+
+        Where they are not, they are those of `forward`. For models with a `doubt`.
+        """
+        margin = self._looks(images, mirror=False, shift=0)[0]
+        probs = torch.sigmoid(margin / self.temperature + self.bias)
+        return probs, margin.abs() < self.doubt
+
+    def _looks(self, images: Tensor, *, mirror: bool, shift: int) -> list[Tensor]:
+        """Return each view's margin, averaged over the networks, (N,)."""
         dtype = next(self.parameters()).dtype
         x = images.unsqueeze(1).to(dtype)  # (N, 1, 30, 32)
-        margins = []
+        members = []
         for network, scaling in zip(self.networks, self.scalings, strict=True):
             scaled = x / 255.0 if scaling == "unit" else x / 127.5 - 1.0
-            for view in views(scaled, mirror=self.mirror, shift=self.shift):
-                outputs = network(view)  # (N, 2)
-                margins.append(outputs[:, 1] - outputs[:, 0])
-        margin = sum(margins[1:], margins[0]) / len(margins)
-        return margin / self.temperature + self.bias
+            outputs = [network(view) for view in views(scaled, mirror=mirror, shift=shift)]
+            members.append([one[:, 1] - one[:, 0] for one in outputs])
+        return [sum(view[1:], view[0]) / len(view) for view in zip(*members, strict=True)]
 
 
 def _network(member: Member, state: dict[str, np.ndarray], *, where: str) -> nn.Module:
@@ -135,14 +151,23 @@ class Classifier:
                 f"expected uint8 (N, {HEIGHT}, {WIDTH}), "
                 f"got {str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
             )
-        probs = np.empty(len(images))
-        for start in range(0, len(images), BATCH):
-            batch = images[start : start + BATCH]
-            n = len(batch)
-            if n < BATCH:
-                batch = torch.cat([batch, batch.new_zeros(BATCH - n, HEIGHT, WIDTH)])
-            probs[start : start + n] = self.scorer(batch.to(self.device))[:n].cpu().numpy()
-        return probs
+        if self.scorer.doubt is None:
+            probs = torch.cat([self.scorer(batch) for batch in self._batches(images)])
+        else:
+            looks = [self.scorer.first_look(batch) for batch in self._batches(images)]
+            probs, doubtful = map(torch.cat, zip(*looks, strict=True))
+            rows = doubtful[: len(images)].nonzero()[:, 0]
+            if len(rows):
+                doubted = images[rows.to(images.device)]
+                again = [self.scorer(batch) for batch in self._batches(doubted, SECOND_LOOK)]
+                probs[rows] = torch.cat(again)[: len(rows)]
+        return probs[: len(images)].double().cpu().numpy()
+
+    def _batches(self, images: Tensor, size: int = BATCH) -> Iterator[Tensor]:
+        """Yield the images in batches of one size, the last one filled up; one batch at least."""
+        for start in range(0, max(len(images), 1), size):
+            batch = images[start : start + size].to(self.device)
+            yield F.pad(batch, (0, 0, 0, 0, 0, size - len(batch)))
 
     def labels(self, probs: np.ndarray, *, threshold: float | None = None) -> np.ndarray:
         """Return str (N,): `sunglasses` where the probability exceeds the threshold."""

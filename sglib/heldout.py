@@ -193,5 +193,5 @@ def _our_model(
         device=config.device,
         start=functools.partial(starting_point, n_twin=n_twin(config)),
     )
-    predict = functools.partial(predict_probs, networks, mirror=model.mirror, shift=model.shift)
+    predict = functools.partial(predict_probs, networks, **model.looks)
     return _Trained(predict, Average(networks).eval())

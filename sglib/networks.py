@@ -90,8 +90,7 @@ class FaceNet(nn.Module):
 
 NETWORKS: dict[str, Shape] = {
     "small": Shape((8, 16, 24, 20), (True, True, False, False)),
-    "base": Shape((8, 32, 32, 64), (True, True, False, False)),
-    "wide": Shape((16, 32, 32, 48), (True, True, False, False)),
+    "base": Shape((16, 32, 32, 48), (True, True, False, False)),
 }
 
 

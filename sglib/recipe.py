@@ -146,6 +146,7 @@ def predict_probs(
     *,
     mirror: bool = True,
     shift: int = 1,
+    doubt: float | None = None,
     batch_size: int = 256,
 ) -> np.ndarray:
     """Return the probability of sunglasses per image, float64 (N,).
@@ -156,6 +157,7 @@ def predict_probs(
         mirror: whether the logits of the mirrored image are averaged in.
         shift: pixels; unless 0, the logits of the image moved up, down, left and right by so much
             (edge repeated) are averaged in, each also mirrored.
+        doubt: see `settle`; None: the mean of all views counts for every picture.
         batch_size: images at once; changes nothing but memory and time.
     """
     models = [models] if isinstance(models, nn.Module) else list(models)
@@ -171,8 +173,9 @@ def predict_probs(
             view.contiguous(memory_format=torch.channels_last)
             for view in views(batch.to(device), mirror=mirror, shift=shift)
         ]
-        logits = torch.stack([m(view).double() for m in models for view in seen]).mean(0)
-        odds.append((logits[:, 1] - logits[:, 0]).cpu())
+        looks = [torch.stack([m(view).double() for m in models]).mean(0) for view in seen]
+        margins = torch.stack(looks).diff(dim=2)[..., 0]  # (views, B)
+        odds.append(settle(margins[0], margins.mean(0), doubt).cpu())
     return torch.cat(odds).sigmoid().numpy() if odds else np.empty(0)
 
 
@@ -191,6 +194,25 @@ def views(images: Tensor, *, mirror: bool, shift: int) -> list[Tensor]:
         places = ((0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift))
         found += [padded[..., y : y + height, x : x + width] for y, x in places]
     return found + [flip(view) for view in found] if mirror else found
+
+
+def settle(first: Tensor, mean: Tensor, doubt: float | None) -> Tensor:
+    """Return the margins that count, (N,), in log-odds.
+
+    Nearly all pictures are clear at first sight, and what other views say of them changes nothing:
+    they can be spared.
+
+    Args:
+        first: margins of the pictures as they are, (N,).
+        mean: margins averaged over all views, (N,).
+        doubt: where the first margin is larger than this in absolute value it stands alone, below
+            half of it the mean counts, in between a mixture, so that no answer jumps. None: the
+            mean always.
+    """
+    if doubt is None:
+        return mean
+    share = ((doubt - first.abs()) / (doubt / 2)).clamp(0, 1)
+    return first + share * (mean - first)
 
 
 def to_input(images: np.ndarray) -> Tensor:

@@ -54,8 +54,7 @@ def train_shipped(name: str, faces: FaceSet, *, seed: int = 0, device: str = "cp
             {key: value.cpu().numpy() for key, value in network.state_dict().items()}
             for network in networks
         ),
-        mirror=model.mirror,
-        shift=model.shift,
+        **model.looks,
         data=faces.name,
         data_digest=faces.digest,
         notes={

@@ -3,12 +3,13 @@
 A network starts on the synthetic twin: thousands of rendered people, which the twelve photographed
 ones are too few to stand in for. It is then trained on the photographs and stopped half-way between
 the two (`Recipe.blend`). `best` averages three such networks over ten views of a picture; `base`
-and `small` learn from `best` to answer as well from a single look.
+and `small` are one network each that learned from `best` and looks again only when in doubt.
 """
 
 import dataclasses
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -38,6 +39,7 @@ class Model:
         n_companions: synthetic people whose pictures the teacher is asked about as well.
         repeats: how often each photograph is among the teacher's questions in an epoch.
         mirror, shift: which other views of a picture are averaged in, see `recipe.views`.
+        doubt: for which pictures; see `recipe.settle`.
     """
 
     photos: Recipe
@@ -48,20 +50,25 @@ class Model:
     repeats: int = 3
     mirror: bool = True
     shift: int = 1
+    doubt: float | None = None
+
+    @property
+    def looks(self) -> dict[str, Any]:
+        """Return how a picture is looked at, as arguments of `recipe.predict_probs`."""
+        return {"mirror": self.mirror, "shift": self.shift, "doubt": self.doubt}
 
 
-_TWIN = Recipe(network="wide", n_epochs=8, batch_size=64, lr=4e-3)
-_PHOTOS = Recipe(network="wide", n_epochs=80, blend=0.5)
+_TWIN = Recipe(network="base", n_epochs=8, batch_size=64, lr=4e-3)
+_PHOTOS = Recipe(network="base", n_epochs=80, blend=0.5)
 
 
 def _student(network: str) -> Model:
-    """One fast network that looks at a picture once and learned from `best`."""
+    """One network that learned from `best` and looks again only where it is in doubt."""
     return Model(
-        photos=Recipe(network=network, n_epochs=20, batch_size=64),
+        photos=Recipe(network=network, n_epochs=20, batch_size=64, blend=0.7),
         twin=dataclasses.replace(_TWIN, network=network),
         teacher="best",
-        mirror=False,
-        shift=0,
+        doubt=4.0,
     )
 
 

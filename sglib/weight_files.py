@@ -61,6 +61,8 @@ class ModelFile:
         states: for each member, parameter name → array.
         mirror: whether the mirror image is looked at too.
         shift: pixels; unless 0, the picture moved by so much in four directions is looked at too.
+        doubt: margin above which, in absolute value, the first look at a picture stands alone (see
+            `recipe.settle`); None: all views of every picture count.
         temperature: > 0; below 1 sharpens.
         bias: added to the scaled margin.
         threshold: probability in [0, 1] from which on the label is sunglasses.
@@ -75,6 +77,7 @@ class ModelFile:
     states: tuple[Mapping[str, np.ndarray], ...]
     mirror: bool = False
     shift: int = 0
+    doubt: float | None = None
     temperature: float = 1.0
     bias: float = 0.0
     threshold: float = 0.5
@@ -91,6 +94,8 @@ class ModelFile:
             )
         if not 0 <= self.threshold <= 1:
             raise SglibError(f"{self.name}: threshold must be in [0, 1], got {self.threshold}")
+        if self.doubt is not None and not (np.isfinite(self.doubt) and self.doubt > 0):
+            raise SglibError(f"{self.name}: doubt must be > 0 or None, got {self.doubt}")
         if not (np.isfinite(self.temperature) and self.temperature > 0):
             raise SglibError(f"{self.name}: temperature must be > 0, got {self.temperature}")
         if not np.isfinite(self.bias):

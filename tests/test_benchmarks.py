@@ -153,6 +153,17 @@ def test_stages_know_the_work_of_every_stage(bench, tiny_faces, tmp_path, monkey
     assert "Adam" in capsys.readouterr().out
 
 
+def test_store_fills_merges_and_loads(bench, tmp_path, capsys):
+    table = tmp_path / "b.csv"
+    options = ["--runs", "50", "--stores", "3", "--profile", "smoke", "--table", str(table)]
+    bench("store").main(options)
+    found = {row["what"]: float(row["value"]) for row in lines(table)}
+    assert found["files"] == 3
+    assert 200 < found["stored per run"] < 20_000
+    assert all(value > 0 for value in found.values())
+    assert "merging 3 stores" in capsys.readouterr().out
+
+
 def test_predict_compares_with_the_papers_loop(bench, tmp_path, monkeypatch, capsys):
     predict = bench("predict")
     monkeypatch.setattr(predict, "N_TEST", 40)

@@ -145,16 +145,17 @@ def test_pretraining_is_done_once_and_kept(tmp_path, monkeypatch):
 
 
 def test_short_profiles_are_short_and_full_is_whole():
-    for profile, (n_twin, twin_epochs, n_epochs, n_networks) in better.SHORT.items():
+    for profile, limits in better.SHORT.items():
         short = better.shorten(SHIPPED["best"], Config(profile))
-        assert short.photos.n_epochs <= n_epochs
-        assert short.twin.n_epochs == twin_epochs
-        assert short.n_networks <= n_networks
+        assert short.photos.n_epochs <= limits.photo_epochs
+        assert short.twin.n_epochs == limits.twin_epochs
+        assert short.n_networks <= limits.n_networks
         assert short.teacher == ""
-        assert better.n_twin(Config(profile)) == n_twin
+        assert better.n_twin(Config(profile)) == limits.n_twin
     assert better.n_twin(Config("full")) == N_TWIN
     assert better.shorten(SHIPPED["best"], Config("full")) is SHIPPED["best"]
     assert better.repeat(Config("full", seeds=7)).seeds == 7
+    assert better.repeat(Config("full")).seeds == 1
 
 
 def test_sizes_keep_to_the_papers_networks():
@@ -183,7 +184,7 @@ def test_ablations_change_one_thing_at_a_time():
         expected = {"none": 0, "all": n_methods, "only": 1, "without": n_methods - 1}
         assert len(parts) == expected[name.split()[0]]
         assert (name.split()[-1] in parts) == name.startswith("only") or name in ("none", "all")
-    assert next(iter(ablations.ABLATION)) == "base"
+    assert next(iter(ablations.ABLATION)) == "one network"
     assert list(ablations.rows_for(rows, "smoke")) == list(rows)[:3]
     assert ablations.rows_for(rows, "full") is rows
     assert technique("twin only") == "ours"

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 from model_fakes import make_model, random_images, save_model, write_jpegs
-from scipy.special import expit, softmax
+from scipy.special import expit, logit, softmax
 
 from sglib import weight_files
-from sglib.classifier import Classifier, Scorer, load
+from sglib.classifier import SECOND_LOOK, Classifier, Scorer, load
 from sglib.errors import SglibError
 from sglib.networks import build_network
-from sglib.recipe import predict_probs
+from sglib.recipe import predict_probs, settle
 from sglib.train import evaluate
 
 IMAGES = random_images(20)
@@ -88,9 +88,31 @@ def test_predict_proba_and_predict_agree_over_inputs(tmp_path: Path) -> None:
     assert classifier.predict(Path(paths[3])).probability[0] == by_path.probability[3]
 
 
+def test_only_doubtful_pictures_are_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures, views = random_images(150), {"mirror": True, "shift": 1, "temperature": 1.0}
+    alone, every = (
+        Classifier(make_model("base", **settings)).probabilities(pictures)
+        for settings in ({"temperature": 1.0}, views)
+    )
+    margins = np.abs(logit(alone))
+    doubt = float(np.quantile(margins, 0.4))
+    classifier = Classifier(make_model("base", doubt=doubt, **views))
+    again = []
+    see = classifier.scorer.forward
+    monkeypatch.setattr(classifier.scorer, "forward", lambda x: again.append(len(x)) or see(x))
+    found = classifier.probabilities(pictures)
+    assert again == [SECOND_LOOK] * 4  # 60 of 150
+    both = [torch.from_numpy(logit(probs)) for probs in (alone, every)]
+    np.testing.assert_allclose(found, settle(*both, doubt).sigmoid(), atol=1e-6)
+    assert not np.allclose(found, alone, atol=1e-5)
+    with torch.inference_mode():  # what is exported says the same
+        np.testing.assert_allclose(see(torch.from_numpy(pictures)), found, atol=1e-5)
+
+
 @pytest.mark.parametrize("network", ["ConvNN_1", "base"])
-def test_neighbours_do_not_change_an_answer(network: str) -> None:
-    classifier = Classifier(make_model(network))
+@pytest.mark.parametrize("doubt", [None, 0.01])
+def test_neighbours_do_not_change_an_answer(network: str, doubt: float | None) -> None:
+    classifier = Classifier(make_model(network, shift=1, doubt=doubt))
     images = random_images(300)
     together = classifier.probabilities(images)
     for rows in (slice(0, 1), slice(7, 12), slice(100, 299), slice(None, None, -1)):

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from sglib.errors import SglibError
+from sglib.networks import build_network
 from sglib.policies import Policy
-from sglib.recipe import Recipe, fit_recipe, predict_probs, to_input
+from sglib.recipe import Recipe, fit_recipe, predict_probs, settle, to_input
 
 QUICK = Recipe(network="small", n_epochs=3, batch_size=4)
 
@@ -123,3 +124,24 @@ def test_views_of_a_prediction(eight) -> None:
 def test_input_is_checked() -> None:
     with pytest.raises(SglibError, match="images must be uint8"):
         to_input(np.zeros((2, 30, 32), np.float32))
+
+
+def test_other_views_count_where_the_first_is_in_doubt():
+    first = torch.tensor([-9.0, -4.0, -3.0, -2.0, 0.0, 1.0, 3.0, 4.5])
+    mean = torch.full((8,), 10.0)
+    expected = torch.tensor([-9.0, -4.0, 3.5, 10.0, 10.0, 10.0, 6.5, 4.5])
+    assert torch.equal(settle(first, mean, 4.0), expected)
+    assert torch.equal(settle(first, mean, None), mean)
+
+
+def test_predict_probs_settles():
+    images = np.random.default_rng(1).integers(0, 256, (40, 30, 32), dtype=np.uint8)
+    model = build_network("small").eval()
+    alone, every = (predict_probs(model, images, mirror=m, shift=s) for m, s in ((0, 0), (1, 1)))
+    margins = [torch.from_numpy(np.log(p / (1 - p))) for p in (alone, every)]
+    doubt = float(margins[0].abs().median())
+    found = predict_probs(model, images, doubt=doubt)
+    assert found == pytest.approx(settle(*margins, doubt).sigmoid().numpy(), abs=1e-9)
+    sure = margins[0].abs().numpy() >= doubt
+    assert found[sure] == pytest.approx(alone[sure], abs=1e-12)
+    assert 10 < sure.sum() < 30

@@ -90,6 +90,7 @@ def test_refuses_foreign_and_damaged_files(tmp_path: Path) -> None:
         ({"members": []}, "damaged model file"),
         ({"surprise": 1}, "damaged model file"),
         ({"temperature": 0}, "temperature must be > 0"),
+        ({"doubt": 0}, "doubt must be > 0 or None"),
         ({"threshold": 1.5}, r"threshold must be in \[0, 1\]"),
     ],
 )
