@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from sglib import weight_files
-from sglib.better import run_models
+from sglib.better import repeat, run_models
 from sglib.better_calibration import copies
 from sglib.calibration import fit_temperature
 from sglib.errors import SglibError
@@ -70,7 +70,8 @@ def calibrated(model: ModelFile, faces: FaceSet) -> ModelFile:
     The runs without each person are loaded from the store, or made first: as long as twelve
     trainings.
     """
-    runs = run_models({model.name: SHIPPED[model.name]}, faces, Config(profile="full"))
+    config = repeat(Config(profile="full"))
+    runs = run_models({model.name: SHIPPED[model.name]}, faces, config, label="calibration")
     labels, logits, _ = copies(runs, model.name)
     notes = {**model.notes, "calibrated on": f"{len(labels)} copies of people held out"}
     return dataclasses.replace(model, temperature=fit_temperature(labels, logits), notes=notes)

@@ -67,7 +67,7 @@ class RunStore:
                 continue
         if not tables:
             return pd.DataFrame({"key": []})
-        frame = pa.concat_tables(tables, promote_options="default").to_pandas()
+        frame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
         frame = frame.drop_duplicates("key").set_index("key", drop=False)
         return frame.loc[[key for key in wanted if key in frame.index]].reset_index(drop=True)
 
@@ -77,7 +77,7 @@ class RunStore:
             parts = sorted(self._parts.glob("*.parquet")) if mine else []
             if len(parts) < 2:
                 return 0
-            table = pa.concat_tables(list(self._read(parts)), promote_options="default")
+            table = pa.concat_tables(list(self._read(parts)), promote_options="permissive")
             name = hashlib.sha256("".join(p.stem for p in parts).encode()).hexdigest()[:16]
             self._write(table, self._segments / f"{name}.parquet")
             for path in parts:

@@ -105,6 +105,10 @@ def test_take_from_copies_only_what_is_new(tmp_path):
     assert one.take_from(two) == 1
     assert one.take_from(two) == 0
     assert one.keys() == set("abc")
+    assert one.load("abc")["key"].tolist() == ["a", "b", "c"]  # written in different ways
+    one.add(row("d"))
+    assert one.merge() == 3
+    assert len(one.load("abcd")) == 4
     with pytest.raises(SglibError, match="no run store there"):
         one.take_from(RunStore(tmp_path / "3"))
 
