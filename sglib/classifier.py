@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd  # where tables are made: the command line does without
 
 BATCH = 64  # images at once: what more of them compute leaves the processor's cache
-SECOND_LOOK = 16  # the same for the few that are looked at again
+SECOND_LOOK = 6  # the same for the few that are looked at again, in ten views
 
 
 class Scorer(nn.Module):
