@@ -101,7 +101,7 @@ def test_only_doubtful_pictures_are_looked_at_again(monkeypatch: pytest.MonkeyPa
     see = classifier.scorer.forward
     monkeypatch.setattr(classifier.scorer, "forward", lambda x: again.append(len(x)) or see(x))
     found = classifier.probabilities(pictures)
-    assert again == [SECOND_LOOK] * 4  # 60 of 150
+    assert again == [SECOND_LOOK] * 10  # 60 of 150
     both = [torch.from_numpy(logit(probs)) for probs in (alone, every)]
     np.testing.assert_allclose(found, settle(*both, doubt).sigmoid(), atol=1e-6)
     assert not np.allclose(found, alone, atol=1e-5)
