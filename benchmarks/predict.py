@@ -24,6 +24,7 @@ from torchvision import transforms
 
 from sglib import course, run_predict, weight_files
 from sglib.classifier import Scorer
+from sglib.discover import Discovery
 from sglib.synthetic import make_synthetic
 
 N_TEST = 22_140
@@ -108,7 +109,27 @@ def scale(folder: Path, model: str, scratch: Path) -> list[Row]:
             Row(f"{what}: peak memory", peak / 2**20, "MiB", None, 1),
         ]
         print(f"{what}: {n / wall:,.0f} files/s, at most {peak / 2**20:.0f} MiB", flush=True)
+    stored = (scratch / "out.parquet").stat().st_size / n
+    started = time.perf_counter()
+    assert sum(1 for _ in Discovery([folder])) == n
+    listing = 1e6 * (time.perf_counter() - started) / n
+    rows += [
+        Row(f"{n} files: Parquet", stored, "bytes/row", None, n),
+        Row(f"{n} files: listing", listing, "µs/name", None, n),
+    ]
     return rows
+
+
+def first_result(folder: Path, model: str, *, n: int = 5) -> Row:
+    """Time the command on one picture, from its start to its end."""
+    picture = folder / sorted(os.listdir(folder))[0]
+    command = [sys.executable, "-m", "sglib", "predict", str(picture), "--model", model]
+    times = [
+        timed(lambda: subprocess.run(command, check=True, capture_output=True).returncode)[0]
+        for _ in range(n)
+    ]
+    print(f"{model}, one picture: {median(times):.2f} s", flush=True)
+    return Row(f"{model}, one picture from a cold start", median(times), "s", None, n)
 
 
 def photographs(images: np.ndarray, model: str, scratch: Path, *, n: int = 12) -> list[Row]:
@@ -180,6 +201,7 @@ def main(arguments: list[str] | None = None) -> None:
         rows = compare(test, models, scratch, rounds=chosen.rounds)
         for n in (*SIZES, chosen.files):
             rows += scale(write_pictures(images, scratch / str(n), n), models[0], scratch)
+        rows.append(first_result(test, models[0]))
         rows += photographs(images, models[0], scratch)
     results = {row.what: {"value": row.value, "unit": row.unit, "ratio": row.ratio} for row in rows}
     write_results(

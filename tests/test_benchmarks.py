@@ -180,11 +180,19 @@ def test_predict_compares_with_the_papers_loop(bench, tmp_path, monkeypatch, cap
         "paper's loop, ConvNN_1",
         "sglib predict, paper_1",
         *(
-            f"paper_1, {n} files to {ending}{what}"
+            row
             for n in (20, 30)
-            for ending in ("csv", "parquet")
-            for what in ("", ": peak memory")
+            for row in (
+                *(
+                    f"paper_1, {n} files to {ending}{what}"
+                    for ending in ("csv", "parquet")
+                    for what in ("", ": peak memory")
+                ),
+                f"{n} files: Parquet",
+                f"{n} files: listing",
+            )
         ),
+        "paper_1, one picture from a cold start",
         "paper_1, 12 million pixels, --crop none",
         "paper_1, 12 million pixels, --crop auto",
     ]
