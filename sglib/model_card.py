@@ -65,7 +65,9 @@ def model_card(faces: FaceSet, runs: pd.DataFrame) -> str:
         _INTRODUCTION,
         "## Files\n\n" + to_markdown(about),
         "## People not seen\n\nCross-validated: each of the people was held out once, all their "
-        "photographs and ten distorted copies of each predicted.\n\n" + to_markdown(unseen),
+        "photographs and ten distorted copies of each predicted. Where none is wrong, the people "
+        "show no spread, and the interval is that of so many people who are wholly right or wrong."
+        "\n\n" + to_markdown(unseen),
     ]
     for by in ("person", "pose", "expression"):
         wide = error_table(runs, faces, by).pivot(index=by, columns="name", values="accuracy")
