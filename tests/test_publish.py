@@ -74,7 +74,7 @@ def test_speed_comes_from_the_benchmarks_table(tmp_path):
     text = "\n".join(readme.speed_lines(table))
     assert "on Some CPU, 2 cores" in text
     assert "takes 10 s, 97 times less" in text
-    assert "1 to 2 cores it gains a factor of 1.93" in text
+    assert "from 1 to 2 cores it gains a factor of 1.93" in text
     assert "| a peer | 50 | 2.5 |" in text
     assert "not there" not in text
-    assert "`base` 15.0 times faster." in text
+    assert "ConvNN_1): `base` 15.0." in text
