@@ -73,7 +73,7 @@ class ModelUnit:
 
     @property
     def first_seed(self) -> int:
-        """Return the seed of the first network; repetitions share none."""
+        """Return the seed of the first network. Repetitions share none; their teachers may."""
         return self.seed * self.model.n_networks
 
     @functools.cached_property

@@ -15,6 +15,7 @@ from sglib.faceset import CLASSES, HEIGHT, WIDTH
 from sglib.fused import fuse
 from sglib.inputs import as_pictures
 from sglib.models import MODELS, build_model
+from sglib.profiles import check_device
 from sglib.recipe import settle, views
 from sglib.weight_files import Member, ModelFile
 from sglib.writers import COLUMNS
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd  # where tables are made: the command line does without
 
 BATCH = 64  # images at once: what more of them compute leaves the processor's cache
-SECOND_LOOK = 6  # the same for the few that are looked at again, in ten views
+SECOND_LOOK = 8  # the same for the few that are looked at again, in ten views
 
 
 class Scorer(nn.Module):
@@ -118,19 +119,15 @@ class Classifier:
     def __init__(self, file: ModelFile, *, device: str = "cpu") -> None:
         self.file, self.name, self.threshold = file, file.name, file.threshold
         self.classes_ = np.array(CLASSES)
-        try:
-            self.device = torch.device(device)
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            message = " ".join(str(error).split())[:200]
-            raise SglibError(f"device {device!r}: cannot be used ({message})") from error
+        check_device(device)
+        self.device = torch.device(device)
         self.scorer = Scorer(file, fused=self.device.type == "cpu").to(self.device)
 
     def __repr__(self) -> str:
         return f"Classifier({self.name!r}, n_networks={len(self.file.members)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.file, str(self.device))
+        return _rebuild, (self.file, str(self.device)), {"threshold": self.threshold}
 
     @torch.inference_mode()
     def probabilities(self, images: np.ndarray | Tensor) -> np.ndarray:
@@ -188,7 +185,7 @@ class Classifier:
             pictures: a path or a list of paths (files, folders, patterns); or arrays, tensors or
                 Pillow images as in `inputs.py`, of any size.
             threshold: in [0, 1]; default: the model's own.
-            crop: for files: `none`, or `auto` to find the face (extra `[faces]`).
+            crop: `none`, or for files `auto` to find the face (extra `[faces]`).
             jobs: for files: threads; default: as many as help.
 
         Returns:
@@ -200,8 +197,13 @@ class Classifier:
         """
         import pandas as pd
 
+        from sglib.predict import Options
+
         if _are_paths(pictures):
             return self._predict_files(pictures, threshold=threshold, crop=crop, jobs=jobs)
+        Options(crop=crop, threshold=threshold)  # raises for what they cannot be
+        if crop != "none":
+            raise SglibError(f"crop {crop!r} is for files; arrays are taken as they are")
         images, statuses = as_pictures(pictures)
         probs = self.probabilities(images)
         names = [str(i) for i in range(len(images))]

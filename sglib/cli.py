@@ -203,7 +203,10 @@ def study_conclusions(
         run("verdicts", faces, config, scheme=scheme, store=RunStore(store))
         for scheme in ("kfold", "person")
     )
-    claims = (verdicts.claims_table(results.learned(frame)) for frame in (folds, people))
+    try:
+        claims = [verdicts.claims_table(results.learned(frame)) for frame in (folds, people)]
+    except ValueError as error:
+        raise SglibError(f"{error}: none of them learned anything; try more seeds") from error
     table = verdicts.conclusions(*claims)
     click.echo(table.to_csv(float_format="%.6g", index=False), nl=False)
 

@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from sglib.errors import SglibError
 from sglib.writers import FORMATS
 
 
@@ -86,23 +87,28 @@ def predict(
     """Say of pictures whether the person wears sunglasses.
 
     PATH is a file, a folder (with the folders in it), a pattern in quotes, or - for a list of
-    files on stdin. Exit status 0: done; 1: some files had no prediction (their rows say why);
-    130: interrupted, what was finished is written.
+    files on stdin. Exit status 0: done; 1: some files had no prediction (their rows say why); 2:
+    the command cannot be carried out; 130: interrupted, what was finished is written; 143: ended
+    by SIGTERM, what was finished is in FILE.partial.
     """
     from sglib.run_predict import run
 
-    status = run(
-        paths,
-        output=output,
-        format=format_,
-        threshold=threshold,
-        model=model,
-        device=device,
-        jobs=jobs,
-        crop=crop,
-        explain=explain,
-        shard=shard,
-    )
+    try:
+        status = run(
+            paths,
+            output=output,
+            format=format_,
+            threshold=threshold,
+            model=model,
+            device=device,
+            jobs=jobs,
+            crop=crop,
+            explain=explain,
+            shard=shard,
+        )
+    except SglibError as error:  # not 1: that is a run with some bad pictures
+        click.echo(f"error: {error}", err=True)
+        status = 2
     sys.exit(status)
 
 

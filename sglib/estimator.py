@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sglib import weight_files
-from sglib.classifier import Scorer
+from sglib.classifier import BATCH, Scorer
 from sglib.faceset import HEIGHT, WIDTH
 
 
@@ -76,7 +76,7 @@ class SunglassesClassifier(ClassifierMixin, BaseEstimator):
         """Return float64 (N, 1)."""
         images = torch.from_numpy(self._pixels(X))
         with torch.inference_mode():
-            parts = [self._scorer.log_odds(part) for part in images.split(256)]
+            parts = [self._scorer.log_odds(part) for part in images.split(BATCH)]
         return torch.cat(parts).numpy()[:, None]
 
     def _pixels(self, X: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from sglib.classifier import Classifier
+from sglib.classifier import BATCH, Classifier
 from sglib.errors import SglibError
 from sglib.faceset import HEIGHT, WIDTH
 
@@ -53,7 +53,8 @@ def occlusion_map(classifier: Classifier, image: np.ndarray, *, patch: int = PAT
     pictures = np.repeat(image[None], len(places) + 1, axis=0)  # the last one stays uncovered
     for picture, place in zip(pictures, places, strict=False):
         picture[place] = round(float(image.mean()))
-    log_odds = classifier.scorer.log_odds(torch.from_numpy(pictures).to(classifier.device))
+    batches = torch.from_numpy(pictures).to(classifier.device).split(BATCH)
+    log_odds = torch.cat([classifier.scorer.log_odds(batch) for batch in batches])
     log_odds = log_odds.double().cpu().numpy()
     total = np.zeros((HEIGHT, WIDTH))
     for place, value in zip(places, log_odds[-1] - log_odds[:-1], strict=True):

@@ -29,8 +29,8 @@ class Output:
     Args:
         path: None or `-` for stdout. A folder (it exists, or the text ends in a slash) gets one
             part per shard, named `part-00003-of-00016` with the format's ending.
-        format: one of `FORMATS`; None: by the path's ending, else a table on a terminal and CSV
-            elsewhere.
+        format: one of `FORMATS`; None: by the path's ending; without one, a table on a terminal
+            and CSV elsewhere.
         shard: (i, N).
 
     Raises:
@@ -45,9 +45,12 @@ class Output:
         if format is not None and format not in FORMATS:
             raise SglibError(f"format must be one of {', '.join(FORMATS)}, got {format!r}")
         if path in (None, "-"):
-            format = format or ("table" if sys.stdout.isatty() else "csv")
-            if format == "parquet" and sys.stdout.isatty():
+            terminal = sys.stdout is not None and sys.stdout.isatty()
+            format = format or ("table" if terminal else "csv")
+            if format == "parquet" and terminal:
                 raise SglibError("Parquet on a terminal is of no use: give -o FILE")
+            if sys.stdout is None:
+                raise SglibError("there is no standard output: give -o FILE")
             self._out: BinaryIO = sys.stdout.buffer
         else:
             format = self._place(path, format, shard)
@@ -56,9 +59,17 @@ class Output:
             self._writer: Writer = WRITERS[format](self._out)
 
     def _place(self, path: str, format: str | None, shard: tuple[int, int]) -> str:
+        if not path:
+            raise SglibError("the output has no name: give a file, a folder, or - for stdout")
         target = Path(path).expanduser()
-        format = format or SUFFIXES.get(target.suffix.lower(), "csv")
-        if target.is_dir() or path.endswith(("/", os.sep)):
+        is_folder = os.path.isdir(target) or path.endswith(("/", os.sep))
+        is_special = os.path.exists(target) and not os.path.isfile(target)  # /dev/null, a pipe
+        ending = "" if is_folder or is_special else target.suffix
+        if format is None and ending and ending.lower() not in SUFFIXES:
+            known = ", ".join(SUFFIXES)
+            raise SglibError(f"{path}: expected an ending of {known}, or --format")
+        format = format or SUFFIXES.get(ending.lower(), "csv")
+        if is_folder:
             if format == "course":
                 raise SglibError(f"{path}: the course format is one file, not a folder of parts")
             suffix = "txt" if format == "table" else format

@@ -45,11 +45,13 @@ class Options:
         crop: `none` takes the picture whole; `auto` looks for a face (extra `[faces]`).
         threshold: sunglasses above it, in [0, 1]; None: the model's own.
         explain: folder for pictures of what the answers rest on; None for none.
+        shard: (i, N), which every N-th of all files these are; numbers the pictures in `explain`.
     """
 
     crop: str = "none"
     threshold: float | None = None
     explain: str | None = None
+    shard: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         if self.crop not in CROPS:
@@ -132,9 +134,9 @@ def score(
         labels = classifier.labels(probs, threshold=options.threshold)
         for i in np.flatnonzero(good).tolist():
             path, answer = chunk.files[i].path, (float(probs[i]), str(labels[i]))
-            write_explanation(
-                options.explain, chunk.start + i, path, pictures[i], classifier, *answer
-            )
+            first, step = options.shard
+            number = first - 1 + step * (chunk.start + i)  # among the files of all shards
+            write_explanation(options.explain, number, path, pictures[i], classifier, *answer)
     return probs
 
 

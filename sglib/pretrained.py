@@ -1,7 +1,4 @@
-"""Pretrained weights in the cache: the slow half of a training, done once.
-
-No photograph enters them, so one pretraining serves every person held out and every student.
-"""
+"""Pretrained weights in the cache: the slow half of a training, done once."""
 
 import dataclasses
 import hashlib
@@ -35,6 +32,9 @@ def starting_point(
         state = pretrain(twin, seed, device, n_subjects=n_twin)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        save_file({key: value.contiguous().cpu() for key, value in state.items()}, temporary)
-        temporary.replace(path)
+        try:
+            save_file({key: value.contiguous().cpu() for key, value in state.items()}, temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     return load_file(path)

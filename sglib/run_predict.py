@@ -15,7 +15,11 @@ from sglib.outputs import Output
 from sglib.predict import Options, predict_files
 from sglib.writers import Rows
 
-DONE, SOME_FAILED, INTERRUPTED = 0, 1, 130
+DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: the end of a batch job's time, a scheduler that wants the machine."""
 
 
 def run(
@@ -37,23 +41,28 @@ def run(
 
     Returns:
         0: done; 1: some files have no prediction; 130: interrupted, with the finished rows
-        written.
+        written; 143: ended by SIGTERM, with the finished rows in `<output>.partial`, so that what
+        a batch system cut short is not taken for a whole part.
 
     Raises:
         SglibError: an option cannot be carried out, or the output cannot be written.
     """
-    options = Options(crop=crop, threshold=threshold, explain=explain)
+    options = Options(crop=crop, threshold=threshold, explain=explain, shard=shard)
     classifier = load(model, device=device)
-    files = Discovery(paths, stdin=sys.stdin.buffer, shard=shard)
+    files = Discovery(paths, stdin=getattr(sys.stdin, "buffer", None), shard=shard)
     out = Output(output, format=format, shard=shard)
     count = _Count()
     try:
-        with _sigterm_as_ctrl_c(), _progress() as bar:
+        with _sigterm_raises(), _progress() as bar:
             for rows in predict_files(files, classifier, options, jobs=jobs):
                 out.write(rows)
                 count.add(rows)
                 bar.update(len(rows))
         status = DONE
+    except _Terminated:
+        kept = out.abandon()
+        _say(f"ended by SIGTERM: {count}" + (f" in {kept}" if kept else ""))
+        return TERMINATED
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:  # whoever reads our stdout has seen enough
@@ -104,11 +113,9 @@ def _progress() -> tqdm:
 
 
 @contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let the end of a batch job's time, SIGTERM, end the run as Ctrl-C does."""
-
+def _sigterm_raises() -> Iterator[None]:
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise _Terminated
 
     if threading.current_thread() is not threading.main_thread():
         yield
