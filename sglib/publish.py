@@ -7,6 +7,7 @@ ever written.
 import io
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sglib import (
+    ablations,
     better,
     better_tables,
     effects,
@@ -116,6 +118,11 @@ def publish(faces: FaceData, config: Config) -> list[Path]:
         shown = to_markdown(better_tables.expectation(table).set_index("model"))
         parts += ["Ours, on the same people held out (notebook 07):", shown]
         if config.profile == "full":  # the others train shorter models than are shipped
+            once = replace(config, seeds=1)
+            for name, rows in (("ablation", ablations.ABLATION), ("table_1", ablations.TABLE_1)):
+                without = better.run_models(rows, faces.train, once, label=name)
+                worth = better_tables.model_table(without, faces.train, reference=next(iter(rows)))
+                written.append(_write_table(name, worth, index=True))
             card = model_card(faces.train, ours)
             written.append(_write_text(weight_files.weights_dir() / "README.md", card))
     parts += readme.speed_lines(reports_dir() / "tables" / "benchmarks.csv")
