@@ -93,11 +93,8 @@ class ModelUnit:
 
 
 def _settings(model: Model) -> list[object]:
-    settings = dataclasses.asdict(model)
-    if model.doubt is None:
-        del settings["doubt"]  # came later: runs without it keep their keys
     recipes = (recipe for recipe in (model.photos, model.twin) if recipe is not None)
-    return [settings, [type(recipe.policy).__name__ for recipe in recipes]]
+    return [dataclasses.asdict(model), [type(recipe.policy).__name__ for recipe in recipes]]
 
 
 def plan_models(

@@ -40,6 +40,11 @@ _jobs = click.option(
     "--jobs", type=click.IntRange(1, 10_000), help="Runs at a time; default: one per processor."
 )
 _device = click.option("--device", default="cpu", show_default=True, help="A PyTorch device.")
+_store = click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the run store; default: runs/ or $SGLIB_RUNS.",
+)
 
 
 class _Group(click.Group):
@@ -138,11 +143,7 @@ def _study_command(name: str) -> click.Command:
         default="1/1",
         help="Do only part i of N, as in a job array; `sglib study merge` joins the stores.",
     )
-    @click.option(
-        "--store",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="Folder of the run store; default: runs/ or $SGLIB_RUNS.",
-    )
+    @_store
     def command(
         profile: str,
         data: str,
@@ -180,11 +181,7 @@ for _name in STUDIES:
 @_data
 @_seeds
 @_jobs
-@click.option(
-    "--store",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the run store; default: runs/ or $SGLIB_RUNS.",
-)
+@_store
 def study_conclusions(
     profile: str, data: str, seeds: int | None, jobs: int | None, store: Path | None
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +17,7 @@ import torch
 
 from sglib.experiments import BASELINE, BASELINE_2, BY_NAME, Study
 from sglib.faceset import FaceSet
+from sglib.plots import use_style
 from sglib.store import RunStore
 from sglib.study import run_study
 from sglib.units import plan
@@ -48,6 +50,15 @@ def make_tiny_faces() -> FaceSet:
         pose=POSES[np.arange(n) % 4][order],
         expression=EXPRESSIONS[np.arange(n) // 2 % 4][order],
     )
+
+
+@pytest.fixture
+def plot_style() -> Iterator[None]:
+    """Draw in the project's style, and leave neither settings nor figures behind."""
+    with plt.rc_context():
+        use_style()
+        yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")

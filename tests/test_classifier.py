@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import pickle
 from pathlib import Path
@@ -111,10 +112,17 @@ def test_only_doubtful_pictures_are_looked_at_again(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("network", ["ConvNN_1", "base"])
-@pytest.mark.parametrize("doubt", [None, 0.01])
-def test_neighbours_do_not_change_an_answer(network: str, doubt: float | None) -> None:
-    classifier = Classifier(make_model(network, shift=1, doubt=doubt))
-    images = random_images(300)
+@pytest.mark.parametrize("share", [0, 0.3])
+def test_neighbours_do_not_change_an_answer(network: str, share: float) -> None:
+    images, model = random_images(300), make_model(network, mirror=True, shift=1)
+    if share:  # of the pictures that are looked at again
+        margins = np.abs(
+            logit(Classifier(make_model(network, temperature=1.0)).probabilities(images))
+        )
+        model = dataclasses.replace(model, doubt=float(np.quantile(margins, share)))
+        _, doubtful = Classifier(model).scorer.first_look(torch.from_numpy(images))
+        assert 50 < doubtful.sum() < 150
+    classifier = Classifier(model)
     together = classifier.probabilities(images)
     for rows in (slice(0, 1), slice(7, 12), slice(100, 299), slice(None, None, -1)):
         np.testing.assert_array_equal(classifier.probabilities(images[rows].copy()), together[rows])

@@ -23,12 +23,7 @@ MATRIX = Confusion(tp=3, fn=1, fp=200, tn=1000)
 PAIRS = [("flip_1", "baseline_1"), ("dropout50_1", "baseline_1")]
 
 
-@pytest.fixture(autouse=True)
-def _style():
-    with plt.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("plot_style")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """plots_better: what is drawn where."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,13 +16,7 @@ from sglib.plots_better import (
     plot_robustness,
 )
 
-
-@pytest.fixture(autouse=True)
-def _style():
-    with plt.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("plot_style")
 
 
 def test_looks_differ_and_stay():

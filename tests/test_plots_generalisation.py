@@ -23,13 +23,7 @@ from sglib.plots_generalisation import (
 from sglib.results import history_frame
 from sglib.stats import ONE_IMAGE
 
-
-@pytest.fixture(autouse=True)
-def _style():
-    with plt.rc_context():
-        plots.use_style()
-        yield
-    plt.close("all")
+pytestmark = pytest.mark.usefixtures("plot_style")
 
 
 def test_schemes():
