@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from sglib import course, run_predict, weight_files
-from sglib.classifier import Scorer
 from sglib.discover import Discovery
+from sglib.scorer import Scorer
 from sglib.synthetic import make_synthetic
 
 N_TEST = 22_140

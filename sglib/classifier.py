@@ -1,104 +1,25 @@
 """`Classifier`: a trained model that says of pictures whether the person wears sunglasses."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from sglib import weight_files
 from sglib.errors import SglibError
 from sglib.faceset import CLASSES, HEIGHT, WIDTH
-from sglib.fused import fuse
 from sglib.inputs import as_pictures
-from sglib.models import MODELS, build_model
 from sglib.profiles import check_device
-from sglib.recipe import settle, views
-from sglib.weight_files import Member, ModelFile
+from sglib.scorer import BATCH, SECOND_LOOK, FirstLook, Scorer, traced
+from sglib.weight_files import ModelFile
 from sglib.writers import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd  # where tables are made: the command line does without
-
-BATCH = 64  # images at once: what more of them compute leaves the processor's cache
-SECOND_LOOK = 8  # the same for the few that are looked at again, in ten views
-
-
-class Scorer(nn.Module):
-    """All that happens between a uint8 picture and its probability, as one module.
-
-    Prediction, export and explanation share it, so that they cannot differ.
-
-    Args:
-        file: the model.
-        fused: rearrange the networks for speed (`fused.py`).
-    """
-
-    def __init__(self, file: ModelFile, *, fused: bool = False) -> None:
-        super().__init__()
-        networks = [
-            _network(member, state, where=file.name)
-            for member, state in zip(file.members, file.states, strict=True)
-        ]
-        self.networks = nn.ModuleList(map(fuse, networks) if fused else networks)
-        self.scalings = [member.scaling for member in file.members]
-        self.mirror, self.shift, self.doubt = file.mirror, file.shift, file.doubt
-        self.temperature, self.bias = file.temperature, file.bias
-        self.eval()
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the probability of sunglasses, float32 (N,).
-
-        Args:
-            images: uint8 (N, 30, 32), 0 black to 255 white.
-        """
-        return torch.sigmoid(self.log_odds(images))
-
-    def log_odds(self, images: Tensor) -> Tensor:
-        """Return ln(p / (1 - p)) of the probability p of sunglasses, float32 (N,)."""
-        looks = self._looks(images, mirror=self.mirror, shift=self.shift)
-        margin = settle(looks[0], looks.mean(0), self.doubt)
-        return margin / self.temperature + self.bias
-
-    def first_look(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the probabilities at first sight, (N,), and whether they are in doubt, bool (N,).
-
-        Where they are not, they are those of `forward`. For models with a `doubt`.
-        """
-        margin = self._looks(images, mirror=False, shift=0)[0]
-        probs = torch.sigmoid(margin / self.temperature + self.bias)
-        return probs, margin.abs() < self.doubt
-
-    def _looks(self, images: Tensor, *, mirror: bool, shift: int) -> Tensor:
-        """Return each view's margins, averaged over the networks, (views, N)."""
-        dtype = next(self.parameters()).dtype
-        seen = views(images.unsqueeze(1).to(dtype), mirror=mirror, shift=shift)
-        x = torch.cat(seen)  # (views N, 1, 30, 32): one large batch is faster than many
-        margins = []
-        for network, scaling in zip(self.networks, self.scalings, strict=True):
-            outputs = network(x / 255.0 if scaling == "unit" else x / 127.5 - 1.0)
-            margins.append((outputs[:, 1] - outputs[:, 0]).view(len(seen), -1))
-        return sum(margins[1:], margins[0]) / len(margins)
-
-
-def _network(member: Member, state: dict[str, np.ndarray], *, where: str) -> nn.Module:
-    """Build a network of either registry and give it its weights."""
-    if member.network in MODELS:
-        network: nn.Module = build_model(member.network, head=member.head)
-    else:
-        from sglib.networks import build_network
-
-        network = build_network(member.network)
-    try:
-        # copies: the arrays of a file are read-only
-        network.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
-    except (RuntimeError, TypeError) as error:
-        message = " ".join(str(error).split())[:200]
-        raise SglibError(f"{where}: weights do not fit {member.network} ({message})") from error
-    return network
 
 
 class Classifier:
@@ -121,7 +42,15 @@ class Classifier:
         self.classes_ = np.array(CLASSES)
         check_device(device)
         self.device = torch.device(device)
-        self.scorer = Scorer(file, fused=self.device.type == "cpu").to(self.device)
+        on_cpu = self.device.type == "cpu"
+        self.scorer = Scorer(file, fused=on_cpu).to(self.device)
+        self._score: Callable[[Tensor], Tensor] = self.scorer
+        self._first_look: Callable[[Tensor], tuple[Tensor, Tensor]] = self.scorer.first_look
+        if on_cpu:
+            once = BATCH if file.doubt is None else SECOND_LOOK
+            self._score = traced(self.scorer, once)
+            if file.doubt is not None:
+                self._first_look = traced(FirstLook(self.scorer), BATCH)
 
     def __repr__(self) -> str:
         return f"Classifier({self.name!r}, n_networks={len(self.file.members)})"
@@ -149,14 +78,14 @@ class Classifier:
                 f"got {str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
             )
         if self.scorer.doubt is None:
-            probs = torch.cat([self.scorer(batch) for batch in self._batches(images)])
+            probs = torch.cat([self._score(batch) for batch in self._batches(images)])
         else:
-            looks = [self.scorer.first_look(batch) for batch in self._batches(images)]
+            looks = [self._first_look(batch) for batch in self._batches(images)]
             probs, doubtful = map(torch.cat, zip(*looks, strict=True))
             rows = doubtful[: len(images)].nonzero()[:, 0]
             if len(rows):
                 doubted = images[rows.to(images.device)]
-                again = [self.scorer(batch) for batch in self._batches(doubted, SECOND_LOOK)]
+                again = [self._score(batch) for batch in self._batches(doubted, SECOND_LOOK)]
                 probs[rows] = torch.cat(again)[: len(rows)]
         return probs[: len(images)].double().cpu().numpy()
 

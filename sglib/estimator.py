@@ -14,8 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sglib import weight_files
-from sglib.classifier import BATCH, Scorer
 from sglib.faceset import HEIGHT, WIDTH
+from sglib.scorer import BATCH, Scorer
 
 
 class SunglassesClassifier(ClassifierMixin, BaseEstimator):

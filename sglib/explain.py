@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from sglib.classifier import BATCH, Classifier
+from sglib.classifier import Classifier
 from sglib.errors import SglibError
 from sglib.faceset import HEIGHT, WIDTH
+from sglib.scorer import BATCH
 
 PATCH = 7  # rows and columns: about the size of a lens with its rim
 _ZOOM = 10

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from sglib import __version__, weight_files
-from sglib.classifier import Scorer
 from sglib.errors import SglibError
 from sglib.faceset import CLASSES, HEIGHT, WIDTH
+from sglib.scorer import Scorer
 from sglib.weight_files import ModelFile
 
 OPSET = 18

@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 
 from sglib import weight_files
-from sglib.classifier import Scorer
 from sglib.networks import build_network
+from sglib.scorer import Scorer
 from sglib.weight_files import Member, ModelFile
 
 

@@ -10,10 +10,11 @@ from model_fakes import make_model, random_images, save_model, write_jpegs
 from scipy.special import expit, logit, softmax
 
 from sglib import weight_files
-from sglib.classifier import SECOND_LOOK, Classifier, Scorer, load
+from sglib.classifier import Classifier, load
 from sglib.errors import SglibError
 from sglib.networks import build_network
 from sglib.recipe import predict_probs, settle
+from sglib.scorer import SECOND_LOOK, Scorer
 from sglib.train import evaluate
 
 IMAGES = random_images(20)
@@ -100,15 +101,16 @@ def test_only_doubtful_pictures_are_looked_at_again(monkeypatch: pytest.MonkeyPa
     doubt = float(np.quantile(margins, 0.4))
     classifier = Classifier(make_model("base", doubt=doubt, **views))
     again = []
-    see = classifier.scorer.forward
-    monkeypatch.setattr(classifier.scorer, "forward", lambda x: again.append(len(x)) or see(x))
+    see = classifier._score
+    monkeypatch.setattr(classifier, "_score", lambda x: again.append(len(x)) or see(x))
     found = classifier.probabilities(pictures)
     assert again == [SECOND_LOOK] * math.ceil(60 / SECOND_LOOK)  # of 150
     both = [torch.from_numpy(logit(probs)) for probs in (alone, every)]
     np.testing.assert_allclose(found, settle(*both, doubt).sigmoid(), atol=1e-6)
     assert not np.allclose(found, alone, atol=1e-5)
     with torch.inference_mode():  # what is exported says the same
-        np.testing.assert_allclose(see(torch.from_numpy(pictures)), found, atol=1e-5)
+        exported = classifier.scorer(torch.from_numpy(pictures))
+        np.testing.assert_allclose(exported, found, atol=1e-5)
 
 
 @pytest.mark.parametrize("network", ["ConvNN_1", "base"])
