@@ -62,19 +62,19 @@ _TWIN = Recipe(network="base", n_epochs=8, batch_size=64, lr=4e-3)
 _PHOTOS = Recipe(network="base", n_epochs=80, blend=0.5)
 
 
-def _student(network: str) -> Model:
+def _student(network: str, *, doubt: float) -> Model:
     """One network that learned from `best` and looks again only where it is in doubt."""
     return Model(
         photos=Recipe(network=network, n_epochs=20, batch_size=64, blend=0.7),
         twin=dataclasses.replace(_TWIN, network=network),
         teacher="best",
-        doubt=4.0,
+        doubt=doubt,
     )
 
 
 SHIPPED: dict[str, Model] = {
-    "small": _student("small"),
-    "base": _student("base"),
+    "small": _student("small", doubt=4.0),
+    "base": _student("light", doubt=2.5),
     "best": Model(photos=_PHOTOS, twin=_TWIN, n_networks=3),
 }
 
