@@ -4,7 +4,6 @@ import functools
 import hashlib
 import importlib.util
 import logging
-import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from sglib.course_verify import CourseSpec, course_spec
 from sglib.errors import SglibError
 from sglib.faceset import CLASSES, HEIGHT, WIDTH, FaceData, FaceSet
 from sglib.paths import cache_dir, course_dir
+from sglib.replacing import replacing
 
 __all__ = [
     "CLASSES",
@@ -149,14 +149,8 @@ def _write_cache(path: Path, data: FaceData, stamp: str) -> None:
         for field in _FIELDS
         if (value := getattr(getattr(data, part), field)) is not None
     }
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temp.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
-        temp.replace(path)
     except OSError as error:  # the data are good all the same
         log.warning("%s: cannot write the cache (%s)", path, error.strerror or error)
-    finally:
-        if temp.parent.is_dir():
-            temp.unlink(missing_ok=True)

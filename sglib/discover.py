@@ -147,6 +147,11 @@ def _looks_like_one(path: str) -> bool:
     return start.startswith(_SIGNATURES) or (start[:4] == b"RIFF" and start[8:12] == b"WEBP")
 
 
+def is_picture_name(path: str) -> bool:
+    """Return whether a file of this name counts as a picture, whatever is in it."""
+    return path.rpartition(".")[2].lower() in _picture_endings()
+
+
 def _picture_endings() -> frozenset[str]:
     Image.init()
     no_pictures = {"pdf", "ps", "eps", "mpg", "mpeg", "h5", "hdf", "grib", "bufr"}

@@ -6,8 +6,6 @@ there spoke for sunglasses; where it raises them, for open.
 Source: Zeiler & Fergus 2014 (ECCV), §4.2.
 """
 
-import contextlib
-import os
 import re
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from PIL import Image, ImageDraw
 from sglib.classifier import Classifier
 from sglib.errors import SglibError
 from sglib.faceset import HEIGHT, WIDTH
+from sglib.replacing import replacing
 from sglib.scorer import BATCH
 
 PATCH = 7  # rows and columns: about the size of a lens with its rim
@@ -120,13 +119,9 @@ def write_explanation(
     target = Path(folder).expanduser() / f"{index:06}-{stem}.png"
     effect = occlusion_map(classifier, image)
     sheet = draw_explanation(image, effect, label=label, probability=probability)
-    temp = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(temp, format="PNG")
-        temp.replace(target)
+        with replacing(target) as temporary:
+            sheet.save(temporary, format="PNG")
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temp.unlink()
         raise SglibError(f"{target}: cannot write ({error.strerror or error})") from error
     return target

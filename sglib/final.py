@@ -1,7 +1,6 @@
 """The end of the paper (§4.5): retrain on all images, save the model, predict the test set."""
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from sglib.fit import fit
 from sglib.metrics import accuracy, to_preds
 from sglib.paths import models_dir
 from sglib.profiles import PROFILES, Config
+from sglib.replacing import replacing
 from sglib.results import STUCK_BELOW
 from sglib.splits import Split, make_split
 from sglib.train import Fit
@@ -110,12 +110,8 @@ def save(
         weights = weight_files.save(place / f"{name}.safetensors", model)
         found = predict_set(model, test)
         table = weights.with_suffix(".csv")
-        temporary = table.with_name(f".{table.name}.{os.getpid()}")
-        try:
+        with replacing(table) as temporary:
             found[["id", "result"]].to_csv(temporary, index=False, lineterminator="\n")
-            temporary.replace(table)
-        finally:
-            temporary.unlink(missing_ok=True)
         known = test.labels is not None
         rows[name] = {
             "images": len(found),

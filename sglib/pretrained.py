@@ -3,13 +3,13 @@
 import dataclasses
 import hashlib
 import json
-import os
 
 from safetensors.torch import load_file, save_file
 
 from sglib.data import renderer_digest
 from sglib.paths import cache_dir
 from sglib.recipe import Recipe
+from sglib.replacing import replacing
 from sglib.shipped import N_TWIN, Start, pretrain
 
 _METHOD = 1  # enters every key: raise it when the same recipe comes to give other weights
@@ -30,11 +30,6 @@ def starting_point(
     path = cache_dir() / "pretrained" / f"{name}.safetensors"
     if not path.exists():
         state = pretrain(twin, seed, device, n_subjects=n_twin)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
+        with replacing(path) as temporary:
             save_file({key: value.contiguous().cpu() for key, value in state.items()}, temporary)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
     return load_file(path)

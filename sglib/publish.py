@@ -5,7 +5,6 @@ ever written.
 """
 
 import io
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -37,6 +36,7 @@ from sglib.faceset import FaceData
 from sglib.model_card import model_card, to_markdown
 from sglib.paths import repo_root, reports_dir
 from sglib.profiles import Config
+from sglib.replacing import replacing
 from sglib.shipped import SHIPPED
 
 COMPARED = ("augmentation", "l2", "dropout", "final")
@@ -152,7 +152,6 @@ def _write_figure(name: str, draw: Callable[[], Figure]) -> Path:
     import matplotlib.pyplot as plt
 
     path = reports_dir() / "figures" / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
     figure = draw()
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=100, bbox_inches="tight")
@@ -161,15 +160,12 @@ def _write_figure(name: str, draw: Callable[[], Figure]) -> Path:
     # goes into the file, so that equal runs give equal bytes
     with Image.open(drawn) as image:
         few = image.convert("RGB").quantize(256)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    few.save(temporary, "PNG", optimize=True)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        few.save(temporary, "PNG", optimize=True)
     return path
 
 
 def _write_text(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path

@@ -1,5 +1,6 @@
 """One run of `sglib predict`, from its options to its exit status."""
 
+import os
 import signal
 import sys
 import threading
@@ -10,7 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from sglib.classifier import load
-from sglib.discover import Discovery
+from sglib.discover import Discovery, is_picture_name
+from sglib.errors import SglibError
 from sglib.outputs import Output
 from sglib.predict import Options, predict_files
 from sglib.writers import Rows
@@ -49,6 +51,7 @@ def run(
     """
     options = Options(crop=crop, threshold=threshold, explain=explain, shard=shard)
     classifier = load(model, device=device)
+    _keep_inputs(paths, output)
     files = Discovery(paths, stdin=getattr(sys.stdin, "buffer", None), shard=shard)
     out = Output(output, format=format, shard=shard)
     count = _Count()
@@ -83,6 +86,18 @@ def run(
     if files.n_passed_over:
         _say(f"{files.n_passed_over} files in folders passed over: no pictures by name or content")
     return SOME_FAILED if count.n_failed or out.problems else DONE
+
+
+def _keep_inputs(paths: Sequence[str], output: str | None) -> None:
+    """Raise if the output would take the place of a picture, or of what is named as input."""
+    if output in (None, "-"):
+        return
+    output = os.path.expanduser(output)
+    if not os.path.isfile(output):
+        return
+    named = [path for path in paths if os.path.isfile(path) and os.path.samefile(path, output)]
+    if named or is_picture_name(output):
+        raise SglibError(f"{output}: exists and is a picture or an input; it would be replaced")
 
 
 class _Count:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from sglib.errors import SglibError
 from sglib.paths import runs_dir
+from sglib.replacing import replacing
 
 MERGE_AT = 256  # parts; below it a merge costs more than it saves
 
@@ -109,16 +110,10 @@ class RunStore:
 
     @staticmethod
     def _write(table: pa.Table, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-        try:
-            with temporary.open("wb") as file:
-                pq.write_table(table, file, compression="zstd")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            pq.write_table(table, file, compression="zstd")
+            file.flush()
+            os.fsync(file.fileno())
 
     @contextmanager
     def _lock(self) -> Iterator[bool]:

@@ -1,6 +1,5 @@
 """Model files: trained weights and what is needed to use them, in one safetensors file."""
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -12,6 +11,7 @@ import numpy as np
 
 from sglib import __version__
 from sglib.errors import SglibError
+from sglib.replacing import replacing
 
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
@@ -162,14 +162,10 @@ def save(path: str | os.PathLike, model: ModelFile) -> Path:
         for name, value in state.items()
     }
     data = to_bytes(tensors, metadata={_KEY: json.dumps(header, sort_keys=True)})
-    temp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temp.write_bytes(data)
-        temp.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temp.unlink()
         raise SglibError(f"{path}: cannot write ({error.strerror or error})") from error
     return path
 

@@ -49,7 +49,7 @@ def test_paper_networks_come_with_a_logit_head() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(SglibError, match="no network 'huge'; there are: small, base"):
+    with pytest.raises(SglibError, match="no network 'huge'; there are: small, light, base"):
         build_network("huge")
     with pytest.raises(SglibError, match="equally many"):
         FaceNet(Shape((4, 6), (True,)))

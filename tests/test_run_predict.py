@@ -19,6 +19,7 @@ from PIL import Image
 from sglib import run_predict
 from sglib.classifier import load
 from sglib.cli_predict import predict
+from sglib.errors import SglibError
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,20 @@ def test_a_bad_file_costs_one_row_and_status_one(tmp_path: Path, model: str) -> 
     assert "1 failed" in result.stderr
     assert "1 files in folders passed over" in result.stderr
     assert call(model, good, tmp_path / "gone.jpg").exit_code == 1
+
+
+def test_an_input_is_not_replaced(tmp_path: Path, model: str) -> None:
+    first, second = write_jpegs(tmp_path, 2)
+    listed = tmp_path / "list.csv"
+    listed.write_text("old")
+    before = Path(first).read_bytes()
+    for inputs, output in (([first, second], first), ([second], first), ([listed], listed)):
+        with pytest.raises(SglibError, match="exists and is a picture or an input"):
+            run_predict.run(list(map(str, inputs)), model=model, output=str(output), format="csv")
+    assert Path(first).read_bytes() == before
+    assert listed.read_text() == "old"
+    assert run_predict.run([second], model=model, output=str(listed)) == 0  # a table may be
+    assert listed.read_text() != "old"
 
 
 def test_every_format(tmp_path: Path, model: str) -> None:
