@@ -31,12 +31,11 @@ class StridedMaxPool(nn.Module):
 
 
 class PooledConv(nn.Module):
-    """A convolution of stride 1 over few channels and the `MaxPool2d(2)` after it.
+    """A convolution of stride 1 and the `MaxPool2d(2)` after it.
 
-    The original kernel at each of the four places of a pool makes four groups of channels; the pool
-    is the maximum over the groups. All are one matrix product with the patches of the picture that
-    lie under a pool: 1.8 times the multiplications, yet for one channel, where PyTorch's own
-    convolution spends its time on anything but multiplying, several times as fast.
+    One convolution of stride 2 has the original kernel at each of the four places of the pool, as
+    four groups of channels; the pool is the maximum over the groups. That is 1.8 times the
+    multiplications, at several times the speed as long as the input has few channels.
     """
 
     def __init__(self, conv: nn.Conv2d) -> None:
@@ -46,28 +45,17 @@ class PooledConv(nn.Module):
         groups = weight.new_zeros(4, *weight.shape[:2], high + 1, wide + 1)
         for group, (row, column) in zip(groups, itertools.product(range(2), repeat=2), strict=True):
             group[:, :, row : row + high, column : column + wide] = weight
-        self.patch = tuple(groups.shape[2:])  # (B, h + 1, w + 1)
-        matrix = groups.flatten(2).flatten(0, 1).t()  # (patch, 4 C)
-        self.weight = nn.Parameter(matrix.contiguous(), requires_grad=False)
+        self.weight = nn.Parameter(groups.flatten(0, 1), requires_grad=False)
         self.bias = None if conv.bias is None else nn.Parameter(conv.bias.detach().clone())
         self.padding = conv.padding
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what the two layers return, (N, C, H', W')."""
-        high, wide = self.padding
-        x = F.pad(x, (wide, wide, high, high))
-        height = (x.shape[2] - self.patch[1]) // 2 + 1
-        width = (x.shape[3] - self.patch[2]) // 2 + 1
-        places = itertools.product(*map(range, self.patch))
-        patches = torch.stack(
-            [x[:, b, i : i + 2 * height : 2, j : j + 2 * width : 2] for b, i, j in places]
-        )  # (patch, N, H', W')
-        pools = patches.flatten(1).t() @ self.weight  # (N H' W', 4 C)
-        pools = torch.maximum(*pools.chunk(2, 1))
-        pools = torch.maximum(*pools.chunk(2, 1))
-        if self.bias is not None:  # added to all values of a pool, it is added to their maximum
-            pools = pools + self.bias
-        return pools.view(-1, height, width, pools.shape[1]).permute(0, 3, 1, 2)
+        x = F.conv2d(x, self.weight, stride=2, padding=self.padding)  # (N, 4 C, H', W')
+        x = torch.maximum(*x.chunk(2, 1))
+        x = torch.maximum(*x.chunk(2, 1))
+        # added to all values of a pool, the bias is added to their maximum
+        return x if self.bias is None else x + self.bias[:, None, None]
 
 
 class FastStandardise(nn.Module):

@@ -120,6 +120,6 @@ def traced(module: nn.Module, n: int) -> Callable[[Tensor], Any]:
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # TorchScript warns of its own age
-            return torch.jit.freeze(torch.jit.trace(module, images, check_trace=False))
+            return torch.jit.freeze(torch.jit.trace(module.eval(), images, check_trace=False))
     except RuntimeError:  # a Python for which there is no TorchScript any more: only slower
         return module
