@@ -14,7 +14,7 @@ from sglib.errors import SglibError
 from sglib.faceset import CLASSES, HEIGHT, WIDTH
 from sglib.inputs import as_pictures
 from sglib.profiles import check_device
-from sglib.scorer import BATCH, SECOND_LOOK, FirstLook, Scorer, traced
+from sglib.scorer import BATCH, SECOND_LOOK, Scorer, traced
 from sglib.weight_files import ModelFile
 from sglib.writers import COLUMNS
 
@@ -43,14 +43,14 @@ class Classifier:
         check_device(device)
         self.device = torch.device(device)
         on_cpu = self.device.type == "cpu"
-        self.scorer = Scorer(file, fused=on_cpu).to(self.device)
+        self.scorer = Scorer(file, fused=on_cpu).to(self.device).requires_grad_(False)
         self._score: Callable[[Tensor], Tensor] = self.scorer
         self._first_look: Callable[[Tensor], tuple[Tensor, Tensor]] = self.scorer.first_look
         if on_cpu:
             once = BATCH if file.doubt is None else SECOND_LOOK
             self._score = traced(self.scorer, once)
             if file.doubt is not None:
-                self._first_look = traced(FirstLook(self.scorer), BATCH)
+                self._first_look = traced(self.scorer.first_look, BATCH)
 
     def __repr__(self) -> str:
         return f"Classifier({self.name!r}, n_networks={len(self.file.members)})"

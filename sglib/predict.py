@@ -22,7 +22,7 @@ from sglib.jpegs import JpegJoiner
 from sglib.profiles import n_usable_cpus
 from sglib.writers import Rows
 
-MIN_CHUNK, MAX_CHUNK = 16, 512  # files
+MIN_CHUNK, MAX_CHUNK = 16, 1024  # files
 CHUNK_SECONDS = 0.5  # how long a chunk should take: what Ctrl-C loses, and how often rows come
 CROPS = ("none", "auto")
 # Reading small files holds Python's lock nearly all the time: taking turns is faster than

@@ -93,33 +93,22 @@ def _network(member: Member, state: dict[str, np.ndarray], *, where: str) -> nn.
     return network
 
 
-class FirstLook(nn.Module):
-    """`Scorer.first_look` as a module."""
-
-    def __init__(self, scorer: Scorer) -> None:
-        super().__init__()
-        self.scorer = scorer
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `Scorer.first_look` returns."""
-        return self.scorer.first_look(images)
-
-
-def traced(module: nn.Module, n: int) -> Callable[[Tensor], Any]:
-    """Return a module of uint8 images as one call that does without Python.
+def traced(score: Callable[[Tensor], Any], n: int) -> Callable[[Tensor], Any]:
+    """Return a function of uint8 images as one call that does without Python.
 
     A network is some fifty operations of microseconds each. From Python every one of them takes
     the interpreter's lock, and threads that predict side by side wait for each other more than
     they work; TorchScript takes it once per batch.
 
     Args:
-        module: on the CPU.
+        score: on the CPU, with weights that need no gradient: they become constants. (To trace
+            and freeze a module takes four times as long.)
         n: images in a batch.
     """
     images = torch.zeros((n, HEIGHT, WIDTH), dtype=torch.uint8)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # TorchScript warns of its own age
-            return torch.jit.freeze(torch.jit.trace(module.eval(), images, check_trace=False))
+            return torch.jit.trace(lambda x: score(x), images, check_trace=False)
     except RuntimeError:  # a Python for which there is no TorchScript any more: only slower
-        return module
+        return score

@@ -102,7 +102,7 @@ def test_only_doubtful_pictures_are_looked_at_again(monkeypatch: pytest.MonkeyPa
     classifier = Classifier(make_model("base", doubt=doubt, **views))
     # a silent fall back to Python would only be slower
     calls = (classifier._score, classifier._first_look)
-    assert all(isinstance(call, torch.jit.ScriptModule) for call in calls)
+    assert all(isinstance(call, torch.jit.ScriptFunction) for call in calls)
     again = []
     see = classifier._score
     monkeypatch.setattr(classifier, "_score", lambda x: again.append(len(x)) or see(x))
