@@ -3,7 +3,8 @@
 A network starts on the synthetic twin: thousands of rendered people, which the twelve photographed
 ones are too few to stand in for. It is then trained on the photographs and stopped half-way between
 the two (`Recipe.blend`). `best` averages three such networks over ten views of a picture; `base`
-and `small` are one smaller network each that learned from `best` and looks again only when in doubt.
+and `small` are one smaller network each that learned from `best` and looks again only when in
+doubt.
 """
 
 import dataclasses
