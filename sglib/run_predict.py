@@ -15,6 +15,7 @@ from sglib.discover import Discovery, is_picture_name
 from sglib.errors import SglibError
 from sglib.outputs import Output
 from sglib.predict import Options, predict_files
+from sglib.resident import release_code
 from sglib.writers import Rows
 
 DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
@@ -51,6 +52,7 @@ def run(
     """
     options = Options(crop=crop, threshold=threshold, explain=explain, shard=shard)
     classifier = load(model, device=device)
+    release_code()
     _keep_inputs(paths, output)
     files = Discovery(paths, stdin=getattr(sys.stdin, "buffer", None), shard=shard)
     out = Output(output, format=format, shard=shard)

@@ -45,6 +45,11 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["m.safetensors"]
 
 
+def test_doubt_is_kept(tmp_path: Path) -> None:
+    path = save_model(tmp_path, mirror=True, shift=1, doubt=2.5)
+    assert weight_files.load(path).doubt == 2.5
+
+
 def test_same_model_same_bytes(tmp_path: Path) -> None:
     one = save_model(tmp_path / "a", "small").read_bytes()
     assert save_model(tmp_path / "b", "small").read_bytes() == one

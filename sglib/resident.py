@@ -1,0 +1,42 @@
+"""How much memory a process holds that it does not need."""
+
+import ctypes
+import re
+import sys
+from collections.abc import Iterable, Iterator
+
+_DONTNEED = 4  # Linux's MADV_DONTNEED
+_MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ (\d+)")
+
+
+def release_code() -> None:
+    """Give back the pages of libraries' code that start-up alone has run.
+
+    Importing PyTorch runs through some 180 MB of its libraries' code, most of it for devices that
+    are not used. What is run again comes back from the system's cache. Only code that is as on the
+    disk is given back; where the system is not Linux, nothing.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        with open("/proc/self/smaps") as file:
+            found = list(_code(file))
+        madvise = ctypes.CDLL(None).madvise
+    except (OSError, AttributeError):
+        return
+    for start, end in found:
+        madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _DONTNEED)
+
+
+def _code(lines: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Yield start and end of the mappings of code that nobody has written to."""
+    mapping, dirty = None, 0
+    for line in [*lines, "0-0 ---p 0 0 0"]:
+        if match := _MAPPING.match(line):
+            if mapping is not None and not dirty:
+                yield mapping
+            start, end, rights, inode = match.groups()
+            is_code = rights == "r-xp" and inode != "0"
+            mapping, dirty = (int(start, 16), int(end, 16)) if is_code else None, 0
+        elif line.startswith(("Private_Dirty:", "Shared_Dirty:", "Anonymous:")):
+            dirty += int(line.split()[1])
