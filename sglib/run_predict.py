@@ -18,6 +18,7 @@ from sglib.predict import Options, predict_files
 from sglib.resident import release_code
 from sglib.writers import Rows
 
+_LONG = 25_000  # files: shorter runs keep the code they may need again, which is faster
 DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
 
@@ -52,17 +53,19 @@ def run(
     """
     options = Options(crop=crop, threshold=threshold, explain=explain, shard=shard)
     classifier = load(model, device=device)
-    release_code()
     _keep_inputs(paths, output)
     files = Discovery(paths, stdin=getattr(sys.stdin, "buffer", None), shard=shard)
     out = Output(output, format=format, shard=shard)
-    count = _Count()
+    count, released = _Count(), False
     try:
         with _sigterm_raises(), _progress() as bar:
             for rows in predict_files(files, classifier, options, jobs=jobs):
                 out.write(rows)
                 count.add(rows)
                 bar.update(len(rows))
+                if not released and (count.n >= _LONG or out.format == "parquet"):
+                    release_code()
+                    released = True
         status = DONE
     except _Terminated:
         kept = out.abandon()
