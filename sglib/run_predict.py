@@ -56,14 +56,17 @@ def run(
     _keep_inputs(paths, output)
     files = Discovery(paths, stdin=getattr(sys.stdin, "buffer", None), shard=shard)
     out = Output(output, format=format, shard=shard)
-    count, released = _Count(), False
+    count = _Count()
+    released = out.format == "parquet"  # whose writer is large itself
+    if released:
+        release_code()
     try:
         with _sigterm_raises(), _progress() as bar:
             for rows in predict_files(files, classifier, options, jobs=jobs):
                 out.write(rows)
                 count.add(rows)
                 bar.update(len(rows))
-                if not released and (count.n >= _LONG or out.format == "parquet"):
+                if not released and count.n >= _LONG:
                     release_code()
                     released = True
         status = DONE
