@@ -24,7 +24,8 @@ from torchvision import transforms
 
 from sglib import course, run_predict, weight_files
 from sglib.discover import Discovery
-from sglib.scorer import Scorer
+from sglib.predict import Reader
+from sglib.scorer import BATCH, Scorer
 from sglib.synthetic import make_synthetic
 
 N_TEST = 22_140
@@ -91,6 +92,22 @@ def compare(folder: Path, models: list[str], scratch: Path, *, rounds: int) -> l
     return [
         Row(name, median(taken), "s", slow / median(taken), rounds) for name, taken in walls.items()
     ]
+
+
+def second_looks(folder: Path, models: list[str]) -> list[Row]:
+    """Count the pictures that the models look at in other views, too."""
+    pictures, _ = Reader().read(list(Discovery([folder])))
+    rows = []
+    for model in models:
+        scorer = Scorer(weight_files.load(model))
+        if scorer.doubt is None:
+            continue
+        with torch.inference_mode():
+            looks = [scorer.first_look(batch) for batch in torch.from_numpy(pictures).split(BATCH)]
+        share = 100 * float(torch.cat([doubtful for _, doubtful in looks]).float().mean())
+        rows.append(Row(f"{model}, looked at again", share, "%", None, len(pictures)))
+        print(f"{model}: {share:.1f} % looked at again", flush=True)
+    return rows
 
 
 def scale(folder: Path, model: str, scratch: Path) -> list[Row]:
@@ -199,6 +216,7 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             test = write_pictures(images, scratch / "test", N_TEST)
         rows = compare(test, models, scratch, rounds=chosen.rounds)
+        rows += second_looks(test, models)
         for n in (*SIZES, chosen.files):
             rows += scale(write_pictures(images, scratch / str(n), n), models[0], scratch)
         rows.append(first_result(test, models[0]))

@@ -90,6 +90,7 @@ class FaceNet(nn.Module):
 
 NETWORKS: dict[str, Shape] = {
     "small": Shape((8, 16, 24, 20), (True, True, False, False)),
+    # of the model `base`, which learns from `best`: three networks `base`
     "light": Shape((16, 16, 32, 32), (True, True, False, False)),
     "base": Shape((16, 32, 32, 48), (True, True, False, False)),
 }

@@ -1,6 +1,7 @@
-"""How much memory a process holds that it does not need."""
+"""Memory that a process holds and does not need."""
 
 import ctypes
+import functools
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ _DONTNEED = 4  # Linux's MADV_DONTNEED
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ (\d+)")
 
 
+@functools.cache  # once per process: start-up does not happen again
 def release_code() -> None:
     """Give back the pages of libraries' code that start-up alone has run.
 

@@ -18,7 +18,6 @@ from sglib.predict import Options, predict_files
 from sglib.resident import release_code
 from sglib.writers import Rows
 
-_LONG = 25_000  # files: shorter runs keep the code they may need again, which is faster
 DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
 
@@ -52,23 +51,18 @@ def run(
         SglibError: an option cannot be carried out, or the output cannot be written.
     """
     options = Options(crop=crop, threshold=threshold, explain=explain, shard=shard)
-    classifier = load(model, device=device)
     _keep_inputs(paths, output)
+    release_code()
+    classifier = load(model, device=device)
     files = Discovery(paths, stdin=getattr(sys.stdin, "buffer", None), shard=shard)
     out = Output(output, format=format, shard=shard)
     count = _Count()
-    released = out.format == "parquet"  # whose writer is large itself
-    if released:
-        release_code()
     try:
         with _sigterm_raises(), _progress() as bar:
             for rows in predict_files(files, classifier, options, jobs=jobs):
                 out.write(rows)
                 count.add(rows)
                 bar.update(len(rows))
-                if not released and count.n >= _LONG:
-                    release_code()
-                    released = True
         status = DONE
     except _Terminated:
         kept = out.abandon()
