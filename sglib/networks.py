@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from sglib.errors import SglibError
 from sglib.models import MODELS, build_model
 
-_MEAN, _SD = 0.28, 0.25  # of the training pixels, rounded
 DIM = 0.02  # an sd far below it is noise, which is not to be blown up
 
 
@@ -24,23 +23,16 @@ class Shape:
     Args:
         channels: of each 3×3 convolution.
         pools: whether 2×2 max pooling follows the convolution, for each.
-        pooling: over all places at the end: "max" or "max+mean" (twice the features).
-        standardise: whether each image is brought to mean 0 and sd 1 first, which undoes changes of
-            brightness and contrast.
-        row: whether the first convolution also sees each pixel's row.
         top: how many of the uppermost rows the network looks at; heads end above row 20.
     """
 
     channels: tuple[int, ...]
     pools: tuple[bool, ...]
-    pooling: str = "max"
-    standardise: bool = True
-    row: bool = False
     top: int = 20
 
 
 class Standardise(nn.Module):
-    """Brings each image to mean 0 and, nearly, sd 1."""
+    """Brings each image to mean 0 and nearly sd 1, which undoes brightness and contrast."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (x − mean) / (sd + `DIM`) of images (B, 1, H, W)."""
@@ -55,12 +47,10 @@ class FaceNet(nn.Module):
         super().__init__()
         if len(shape.channels) != len(shape.pools):
             raise SglibError(f"channels and pools must be equally many, got {shape}")
-        if shape.pooling not in ("max", "max+mean"):
-            raise SglibError(f"pooling must be max or max+mean, got {shape.pooling!r}")
         self.shape = shape
         self.standardise = Standardise()
         layers: list[nn.Module] = []
-        n_in = 2 if shape.row else 1
+        n_in = 1
         for n_out, pool in zip(shape.channels, shape.pools, strict=True):
             layers.append(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False))
             if pool:  # before the normalisation: a quarter of its work
@@ -68,7 +58,7 @@ class FaceNet(nn.Module):
             layers += [nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
             n_in = n_out
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(n_in * (1 + (shape.pooling == "max+mean")), 2)
+        self.head = nn.Linear(n_in, 2)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, 2), column 1 for sunglasses.
@@ -76,16 +66,8 @@ class FaceNet(nn.Module):
         Args:
             images: float (B, 1, H, W) in [0, 1].
         """
-        images = images[:, :, : self.shape.top]
-        x = self.standardise(images) if self.shape.standardise else (images - _MEAN) / _SD
-        if self.shape.row:
-            rows = torch.linspace(-1, 1, x.shape[2], device=x.device, dtype=x.dtype)
-            x = torch.cat([x, rows[:, None].expand_as(x)], 1)
-        x = self.body(x)  # (B, C, H', W')
-        features = x.amax((2, 3))  # (B, C)
-        if self.shape.pooling == "max+mean":
-            features = torch.cat([features, x.mean((2, 3))], 1)  # (B, 2C)
-        return self.head(features)
+        x = self.body(self.standardise(images[:, :, : self.shape.top]))  # (B, C, H', W')
+        return self.head(x.amax((2, 3)))
 
 
 NETWORKS: dict[str, Shape] = {
