@@ -75,7 +75,7 @@ def _student(network: str, *, doubt: float) -> Model:
 
 SHIPPED: dict[str, Model] = {
     "small": _student("small", doubt=4.0),
-    "base": _student("light", doubt=2.5),
+    "base": _student("light", doubt=1.5),
     "best": Model(photos=_PHOTOS, twin=_TWIN, n_networks=3),
 }
 
