@@ -15,7 +15,7 @@ from sglib.discover import Discovery, is_picture_name
 from sglib.errors import SglibError
 from sglib.outputs import Output
 from sglib.predict import Options, predict_files
-from sglib.resident import release_code
+from sglib.resident import release_gpu_code
 from sglib.writers import Rows
 
 DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
@@ -52,7 +52,8 @@ def run(
     """
     options = Options(crop=crop, threshold=threshold, explain=explain, shard=shard)
     _keep_inputs(paths, output)
-    release_code()
+    if device == "cpu":
+        release_gpu_code()
     classifier = load(model, device=device)
     files = Discovery(paths, stdin=getattr(sys.stdin, "buffer", None), shard=shard)
     out = Output(output, format=format, shard=shard)
