@@ -203,7 +203,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser(__doc__)
     options.add_argument("--files", type=int, default=200_000, help="of the largest folder")
     options.add_argument("--model", action="append", help="default: all that ship")
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--rounds", type=int, default=7)
     chosen = options.parse_args(arguments)
     warn_if_busy()
     torch.set_num_threads(1)  # for batches of one, two threads are slower
