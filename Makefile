@@ -64,7 +64,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 reports: env ## run the notebook series and write the pages to reports/html
 ifeq ($(strip $(DATA)),course)
-	@$(PY) -c 'import sys, sglib.course as c; sys.exit(not c.is_imported())' || \
+	@$(PY) -c 'import sys, sglib.data.course as c; sys.exit(not c.is_imported())' || \
 	  $(PY) -m sglib data fetch
 endif
 	@$(PY) -m sglib report $(OPTIONS)

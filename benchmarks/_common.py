@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sglib.errors import SglibError
-from sglib.paths import reports_dir
-from sglib.profiles import n_usable_cpus
+from sglib import SglibError
+from sglib.files import n_usable_cpus, reports_dir
 
 COLUMNS = ("benchmark", "what", "value", "unit", "ratio", "n", "machine", "versions")
 
@@ -137,8 +136,8 @@ def load_part(data: str) -> tuple[np.ndarray, np.ndarray]:
 
     The first fold of the paper's 5 by the project's own split.
     """
-    from sglib.data import load_data
-    from sglib.splits import make_split
+    from sglib.data.load import load_data
+    from sglib.data.splits import make_split
 
     faces = load_data(data).train
     if faces.labels is None:

@@ -151,9 +151,9 @@ def _contest(name: str, folder: Path, n_steps: int, core: int | None) -> None:
     import torch
     from _task import N_CHECK, distance, read_task
 
-    from sglib.experiments import BASELINE
-    from sglib.models import build_model
-    from sglib.train import evaluate, fit_reference
+    from sglib.models.networks import build_model
+    from sglib.studies.tables import BASELINE
+    from sglib.training.reference import evaluate, fit_reference
 
     torch.set_num_threads(1)
     task = read_task(folder)

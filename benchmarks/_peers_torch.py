@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision import transforms
 
-from sglib.models import conv_nn_1
+from sglib.models.networks import conv_nn_1
 
 
 def network(initial: Weights) -> nn.Module:

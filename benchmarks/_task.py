@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from sglib.experiments import BASELINE
-from sglib.schedule import Schedule, make_schedule
-from sglib.train import FitData, scale_pixels
+from sglib.studies.tables import BASELINE
+from sglib.training.reference import FitData, scale_pixels
+from sglib.training.schedule import Schedule, make_schedule
 
 LR = BASELINE.lr
 N_CHECK = 20  # steps after which a contestant must have the reference's weights

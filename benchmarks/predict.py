@@ -22,11 +22,13 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from sglib import course, run_predict, weight_files
-from sglib.discover import Discovery
-from sglib.predict import Reader
-from sglib.scorer import BATCH, Scorer
-from sglib.synthetic import make_synthetic
+from sglib.data import course
+from sglib.data.synthetic import make_synthetic
+from sglib.models import files as weight_files
+from sglib.models.ensemble import BATCH, Scorer
+from sglib.predict import command as run_predict
+from sglib.predict.files import Discovery
+from sglib.predict.run import Reader
 
 N_TEST = 22_140
 SIZES = (1_000, 20_000)
@@ -171,7 +173,7 @@ def photographs(images: np.ndarray, model: str, scratch: Path, *, n: int = 12) -
 # The process's own high-water mark: the system call's counts its parent's before the start, too.
 _RUN = """
 import re, sys, time
-from sglib import run_predict
+from sglib.predict import command as run_predict
 folder, model, out = sys.argv[1:]
 started = time.perf_counter()
 run_predict.run([folder], model=model, output=out)

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from _common import Row, bench_core, load_part, parser, pin, warn_if_busy, write_results
 
-from sglib.compiled_layout import SIZES, Sizes
-from sglib.compiled_stages import stage_calls
-from sglib.experiments import BASELINE
-from sglib.models import build_model, count_parameters
-from sglib.schedule import make_schedule
-from sglib.train import FitData, scale_pixels
+from sglib.models.networks import build_model, count_parameters
+from sglib.studies.tables import BASELINE
+from sglib.training.compiled.layout import SIZES, Sizes
+from sglib.training.compiled.stages import stage_calls
+from sglib.training.reference import FitData, scale_pixels
+from sglib.training.schedule import make_schedule
 
 PACKAGES = ("numba", "llvmlite", "numpy", "torch")
 

@@ -20,12 +20,13 @@ import numpy as np
 import pandas as pd
 from _common import Row, parser, warn_if_busy, write_results
 
-from sglib.data import load_data
-from sglib.experiments import STUDIES
-from sglib.profiles import PROFILES, n_usable_cpus
-from sglib.store import MERGE_AT, RunStore
-from sglib.study import run_study
-from sglib.units import plan
+from sglib.data.load import load_data
+from sglib.files import n_usable_cpus
+from sglib.studies.profiles import PROFILES
+from sglib.studies.run import run_study
+from sglib.studies.store import MERGE_AT, RunStore
+from sglib.studies.tables import STUDIES
+from sglib.studies.units import plan
 
 PACKAGES = ("pandas", "pyarrow", "numpy")
 SEGMENT = 2 * MERGE_AT  # runs that a study gathers at once

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import click
 
-from sglib import __version__
+from sglib import SglibError, __version__
 from sglib.cli_predict import Shard, export, predict
-from sglib.errors import SglibError
-from sglib.experiments import STUDIES
-from sglib.profiles import DATA_CHOICES, PROFILES, Config
+from sglib.studies.profiles import DATA_CHOICES, PROFILES, Config
+from sglib.studies.tables import STUDIES
 
 # Modules that import torch, Numba or matplotlib are imported where a command needs them, so that
 # `sglib --help` and every usage error answer at once.
@@ -92,7 +91,7 @@ def data() -> None:
 )
 def data_fetch(source: str | None) -> None:
     """Import the course set into data/course, verified by digest."""
-    from sglib.course import fetch
+    from sglib.data.course import fetch
 
     click.echo(fetch(source))
 
@@ -100,7 +99,7 @@ def data_fetch(source: str | None) -> None:
 @data.command("check")
 def data_check() -> None:
     """Verify counts, sizes, digests and tags of the imported set; exit status 1 if one is off."""
-    from sglib.course import check
+    from sglib.data.course import check
 
     table = check()
     click.echo(table.to_string(index=False))
@@ -153,10 +152,10 @@ def _study_command(name: str) -> click.Command:
         store: Path | None,
         **options: object,
     ) -> None:
-        from sglib import results
-        from sglib.data import load_data
-        from sglib.store import RunStore
-        from sglib.study import run
+        from sglib.analysis import runs as results
+        from sglib.data.load import load_data
+        from sglib.studies.run import run
+        from sglib.studies.store import RunStore
 
         config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs, device=device)
         faces = load_data(data).train
@@ -189,10 +188,11 @@ def study_conclusions(
 
     Loads the runs of the study `verdicts` in both schemes, and runs what is not stored.
     """
-    from sglib import results, verdicts
-    from sglib.data import load_data
-    from sglib.store import RunStore
-    from sglib.study import run
+    from sglib.analysis import claims as verdicts
+    from sglib.analysis import runs as results
+    from sglib.data.load import load_data
+    from sglib.studies.run import run
+    from sglib.studies.store import RunStore
 
     config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs)
     faces = load_data(data).train
@@ -213,7 +213,7 @@ def study_conclusions(
 @click.option("--into", type=click.Path(path_type=Path), help="Default: runs/ or $SGLIB_RUNS.")
 def study_merge(folders: tuple[Path, ...], into: Path | None) -> None:
     """Copy the runs of FOLDERS that the store lacks into it; a run in both is kept once."""
-    from sglib.store import RunStore
+    from sglib.studies.store import RunStore
 
     store = RunStore(into)
     for folder in folders:
@@ -236,7 +236,7 @@ def report(
     only: tuple[str, ...],
 ) -> None:
     """Run the notebook series and export it as HTML; prints the path of the index page."""
-    from sglib.report import build_reports
+    from sglib.report.build import build_reports
 
     values = {"profile": profile, "data": data, "seeds": seeds, "jobs": jobs, "device": device}
     _config(**values)
@@ -250,8 +250,8 @@ def report(
 @_jobs
 def publish(profile: str, data: str, seeds: int | None, jobs: int | None) -> None:
     """Write reports/tables, reports/figures and the README's results from the stored runs."""
-    from sglib.data import load_data
-    from sglib.publish import publish as write
+    from sglib.data.load import load_data
+    from sglib.report.publish import publish as write
 
     config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs)
     for path in write(load_data(data), config):
@@ -264,9 +264,9 @@ def publish(profile: str, data: str, seeds: int | None, jobs: int | None) -> Non
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def ship(names: tuple[str, ...], data: str, seed: int) -> None:
     """Train the models that ship with the package (paper_1, paper_2, small, base, best)."""
-    from sglib.data import load_data
-    from sglib.ship import NAMES
-    from sglib.ship import ship as train_and_write
+    from sglib.data.load import load_data
+    from sglib.report.ship import NAMES
+    from sglib.report.ship import ship as train_and_write
 
     if unknown := [name for name in names if name not in NAMES]:
         raise click.UsageError(f"no shipped model {unknown[0]!r}; there are: {', '.join(NAMES)}")

@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from sglib.errors import SglibError
-from sglib.writers import FORMATS
+from sglib import SglibError
+from sglib.predict.writers import FORMATS
 
 
 class Shard(click.ParamType):
@@ -91,7 +91,7 @@ def predict(
     the command cannot be carried out; 130: interrupted, what was finished is written; 143: ended
     by SIGTERM, what was finished is in FILE.partial.
     """
-    from sglib.run_predict import run
+    from sglib.predict.command import run
 
     try:
         status = run(
@@ -124,6 +124,6 @@ def predict(
 @click.option("-o", "--output", metavar="FILE", help="Default: the model's name, in this folder.")
 def export(target: str, model: str, output: str | None) -> None:
     """Write a model for other programs: uint8 pictures (N, 30, 32) in, probabilities (N,) out."""
-    from sglib.export import export_model
+    from sglib.predict.export import export_model
 
     click.echo(export_model(model, target, output))

@@ -5,11 +5,9 @@ import os
 import platform
 import sys
 
-from sglib import course
-from sglib.origin import git_commit, versions
-from sglib.paths import repo_root, runs_dir
-from sglib.profiles import n_usable_cpus
-from sglib.store import RunStore
+from sglib.data import course
+from sglib.files import git_commit, n_usable_cpus, repo_root, runs_dir, versions
+from sglib.studies.store import RunStore
 
 EXTRAS = {
     "cluster": "distributed",

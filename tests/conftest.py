@@ -1,7 +1,7 @@
 """What all tests share: a tiny learnable set, a few finished runs, a store of their own.
 
-The images are made here with numpy, not by `sglib.synthetic`, so that a test of the trainers does
-not fail because of the renderer.
+The images are made here with numpy, not by `sglib.data.synthetic`, so that a test of the trainers
+does not fail because of the renderer.
 """
 
 import dataclasses
@@ -15,12 +15,12 @@ import pandas as pd
 import pytest
 import torch
 
-from sglib.experiments import BASELINE, BASELINE_2, BY_NAME, Study
-from sglib.faceset import FaceSet
-from sglib.plots import use_style
-from sglib.store import RunStore
-from sglib.study import run_study
-from sglib.units import plan
+from sglib.analysis.plots.curves import use_style
+from sglib.data.faces import FaceSet
+from sglib.studies.run import run_study
+from sglib.studies.store import RunStore
+from sglib.studies.tables import BASELINE, BASELINE_2, BY_NAME, Study
+from sglib.studies.units import plan
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sglib.course_archive import LAYOUT
-from sglib.course_verify import CourseSpec, images_sha256
+from sglib.data.course_archive import LAYOUT
+from sglib.data.course_verify import CourseSpec, images_sha256
 
 N_TRAIN, N_TEST = 6, 9
 TAGS = b"id,tag\n0,sunglasses\n1,open\n2,sunglasses\n3,open\n4,open\n5,sunglasses\n"

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sglib import weight_files
-from sglib.networks import build_network
-from sglib.scorer import Scorer
-from sglib.weight_files import Member, ModelFile
+from sglib.models import files as weight_files
+from sglib.models.ensemble import Scorer
+from sglib.models.files import Member, ModelFile
+from sglib.models.ours import build_network
 
 
 def make_model(

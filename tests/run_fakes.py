@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sglib.train import HISTORY
+from sglib.training.reference import HISTORY
 
 
 def make_run(name: str, *, n_epochs: int = 12, **fields: object) -> dict[str, object]:

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sglib.compiled_layout import SIZES
-from sglib.compiled_stages import stage_calls
-from sglib.experiments import BASELINE
-from sglib.train import FitData, fit_reference
+from sglib.studies.tables import BASELINE
+from sglib.training.compiled.layout import SIZES
+from sglib.training.compiled.stages import stage_calls
+from sglib.training.reference import FitData, fit_reference
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 pytestmark = pytest.mark.timeout(240)

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from sglib import course, report
-from sglib import study as study_module
+from sglib import SglibError
 from sglib.cli import main
-from sglib.errors import SglibError
+from sglib.data import course
+from sglib.report import build as report
+from sglib.studies import run as study_module
 
 
 @pytest.fixture

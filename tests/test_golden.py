@@ -9,10 +9,10 @@ import json
 import numpy as np
 import pytest
 
-from sglib.classifier import load
-from sglib.experiments import STUDIES
-from sglib.synthetic import make_synthetic
-from sglib.units import plan
+from sglib.data.synthetic import make_synthetic
+from sglib.predict.classifier import load
+from sglib.studies.tables import STUDIES
+from sglib.studies.units import plan
 
 PICTURES = ["19a15c650582588c", "2424fb104598ce2f"]
 KEYS = {

@@ -4,7 +4,7 @@ import json
 import platform
 import subprocess
 
-from sglib import origin
+from sglib import files as origin
 
 
 def test_versions_name_what_a_number_depends_on():

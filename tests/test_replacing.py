@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sglib.replacing import replacing
+from sglib.files import replacing
 
 
 def test_the_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:

@@ -1,0 +1,4 @@
+"""From stored runs to tables and figures. Trains nothing.
+
+May import `studies` and what lies below it.
+"""

@@ -1,0 +1,202 @@
+"""Who the synthetic people are: looks and rooms, drawn once per person from uniform draws."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from sglib.data.faces import HEIGHT, WIDTH
+
+N_COMBINATIONS = 32  # photographs of one person: 4 poses x 4 expressions x without and with
+HAIR_STYLES = ("short", "thick", "fringe", "long", "bald", "beard")
+N_LOOK_DRAWS, N_ROOM_DRAWS = 52, 48  # uniform draws that make a person's look and room
+N_TAKE_DRAWS = 20  # uniform draws that make one photograph of a person
+_BLOCK = len(HAIR_STYLES)  # each so many people spread evenly over every property
+_PEOPLE, _ROOM, _BLOCKS = range(3)  # independent random streams of one seed
+_CHUNK = 64  # photographs drawn at once: the work arrays stay in the CPU's cache
+_ROOM_H, _ROOM_W = 36, 42  # the room is larger than the picture: the camera moves a little
+
+Table = dict[str, np.ndarray]  # a property's name -> its value for each row
+
+
+class Takes(NamedTuple):
+    """Photographs to be taken: what differs between them, one row each (B)."""
+
+    looks: Table
+    rooms: np.ndarray  # float32 (B, 36, 42)
+    combos: np.ndarray  # int64 (B,): 8 * pose + 2 * expression + sunglasses
+    draws: np.ndarray  # float64 (B, N_TAKE_DRAWS) in [0, 1)
+    noise: np.ndarray  # float32 (B, 30, 32), standard normal
+
+
+def person_takes(seed: int, numbers: np.ndarray, counts: np.ndarray) -> Iterator[Takes]:
+    """Yield `counts[k]` photographs of each person `numbers[k]`, in order, in small chunks.
+
+    A person's rows come from generators of the person's own (or of its block of six), so they
+    do not depend on who else is drawn, nor on how many photographs are asked for.
+    """
+    room = _room(np.random.default_rng([seed, _ROOM]))
+    per_chunk = max(1, _CHUNK // int(counts.max()))
+    for start in range(0, len(numbers), per_chunk):
+        people, left = numbers[start : start + per_chunk], counts[start : start + per_chunk]
+        rngs = [np.random.default_rng([seed, _PEOPLE, int(k)]) for k in people]
+        spread = np.stack([r.random(N_LOOK_DRAWS) for r in rngs])
+        looks = _looks((_places(seed, people) + spread) / _BLOCK)
+        rooms = _place_rooms(room, np.stack([r.random(N_ROOM_DRAWS) for r in rngs]))
+        orders = [_order(r, int(k)) for r, k in zip(rngs, people, strict=True)]
+        while left.any():  # at most 32 photographs of each person at a time
+            sizes = np.minimum(left, N_COMBINATIONS)
+            owner = np.repeat(np.arange(len(people)), sizes)
+            pairs = list(zip(rngs, sizes, strict=True))
+            draws = [r.random((N_COMBINATIONS, N_TAKE_DRAWS))[:k] for r, k in pairs]
+            noise = [r.standard_normal((k, HEIGHT, WIDTH), np.float32) for r, k in pairs]
+            yield Takes(
+                {name: value[owner] for name, value in looks.items()},
+                rooms[owner],
+                np.concatenate([o[:k] for o, k in zip(orders, sizes, strict=True)]),
+                np.concatenate(draws),
+                np.concatenate(noise),
+            )
+            left = left - sizes
+
+
+def _places(seed: int, people: np.ndarray) -> np.ndarray:
+    """Return each person's place 0..5 within its block of six, property by property (P, L).
+
+    A Latin hypercube: every six people have each hair style once, two wear clear glasses, and
+    no six are all pale or all in white.
+    """
+    blocks = {}
+    for block in set((people // _BLOCK).tolist()):
+        rng = np.random.default_rng([seed, _BLOCKS, block])
+        blocks[block] = rng.permuted(np.tile(np.arange(_BLOCK), (N_LOOK_DRAWS, 1)), axis=1).T
+    return np.stack([blocks[k // _BLOCK][k % _BLOCK] for k in people.tolist()])
+
+
+def _order(rng: np.random.Generator, number: int) -> np.ndarray:
+    """Return the 32 combinations shuffled, open and sunglasses in turn, int64 (32,)."""
+    half = N_COMBINATIONS // 2
+    order = np.stack([2 * rng.permutation(half), 2 * rng.permutation(half) + 1], axis=1)
+    # Which of the two comes last, and so is lacking first, alternates between pairs of people.
+    return (order if number // 2 % 2 == 0 else order[:, ::-1]).ravel()
+
+
+def _span(draw: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map uniform draws from [0, 1) to [low, high)."""
+    return low + (high - low) * draw
+
+
+def _looks(draws: np.ndarray) -> Table:
+    """Turn uniform draws (P, N_LOOK_DRAWS) into persistent looks; pixels, and tones in 0..255."""
+    u = iter(draws.T)
+    style = np.floor(next(u) * _BLOCK)
+    is_style = {name: style == k for k, name in enumerate(HAIR_STYLES)}
+    bald, fringe, long = is_style["bald"], is_style["fringe"], is_style["long"]
+    p: Table = {"long": long, "spectacles": next(u) < 1 / 3}
+    p["half_width"] = _span(next(u), 3.9, 5.3)
+    p["half_height"] = _span(next(u), 6.0, 7.3)
+    p["half_depth"] = _span(next(u), 5.0, 6.2)
+    p["x"] = _span(next(u), 14.0, 16.8)
+    p["y"] = _span(next(u), 12.6, 15.2)
+    p["yaw"] = _span(next(u), 50, 80)  # degrees, of the poses left and right
+    p["pitch"] = _span(next(u), 32, 58)  # degrees, of the pose up
+    p["stoop"] = _span(next(u), -7, 9)  # degrees, how the head is held otherwise
+    p["skin"] = _span(next(u), 190, 252)
+    tone = next(u)
+    p["hair"] = np.where(tone < 5 / 6, 3 + 34 * tone, 85 + 500 * (tone - 5 / 6))
+    volume = next(u)
+    p["volume"] = np.select(
+        [bald, is_style["thick"], fringe, long],
+        [0.05 + 0.1 * volume, 1.2 + 0.8 * volume, 0.9 + 1.2 * volume, 0.8 + 0.8 * volume],
+        0.35 + 0.6 * volume,
+    )
+    line = next(u)
+    p["hairline"] = np.select(
+        [bald, fringe], [-0.9 + 0.4 * line, -0.42 + 0.22 * line], -0.7 + 0.26 * line
+    )
+    p["parting"] = _span(next(u), -0.22, 0.22) * np.where(fringe, 1.6, 1.0)
+    p["sideburn"] = _span(next(u), -0.15, 0.25) + 0.35 * is_style["beard"] - 0.3 * bald
+    p["nape"] = _span(next(u), 0.15, 0.6) - 0.2 * bald
+    p["density"] = np.where(bald, 0.7 * line, 1.0)  # of hair: shaved heads show the skin
+    p["hair_end"] = _span(next(u), 7.5, 15.0)  # below the head's centre
+    p["hair_gap"] = _span(next(u), 0.45, 0.85)  # radians of face left free by long hair
+    full, stubble = _span(next(u), 0.75, 1.0), 0.22 * np.maximum(next(u) - 0.5, 0)
+    p["beard"] = np.where(is_style["beard"], full, stubble)
+    p["socket"] = _span(next(u), 0.05, 0.58)  # how dark the eye sockets are
+    p["eye"] = _span(next(u), 0.25, 0.7)
+    p["brow"] = _span(next(u), 0.12, 0.65)
+    p["eye_v"] = _span(next(u), -0.16, 0.0)
+    p["eye_u"] = _span(next(u), 0.36, 0.46)
+    p["nose"] = _span(next(u), 0.9, 1.4)
+    p["cheek"] = _span(next(u), 0.0, 0.3)
+    p["lens_u"] = _span(next(u), 0.31, 0.43)  # the sunglasses: how wide, how high, how dark
+    p["lens_v"] = _span(next(u), 0.19, 0.29)
+    p["lens_tone"] = _span(next(u), 2, 30)
+    p["gloss"] = _span(next(u), 0.0, 1.0) ** 3
+    p["slip"] = _span(next(u), -0.05, 0.12)  # how low they sit
+    p["frame"] = _span(next(u), 0.3, 0.85)  # the clear glasses
+    p["light_x"] = _span(next(u), -0.35, 0.6)
+    p["light_y"] = _span(next(u), -0.5, 0.1)
+    p["dimming"] = _span(next(u), 0.0, 0.26)  # of a face turned up, away from the lamp
+    p["ambient"] = _span(next(u), 0.38, 0.66)
+    cloth = next(u)  # a third dark, a third coloured, a third white
+    p["cloth"] = np.select(
+        [cloth < 1 / 3, cloth < 2 / 3], [120 * cloth, 360 * cloth - 40], 225 + 90 * (cloth - 2 / 3)
+    )
+    p["pattern"] = np.floor(_span(next(u), 0, 5))  # 0..1 plain, 2 checks, 3 stripes, 4 chest band
+    p["pattern_tone"] = _span(next(u), -1, 1) * 130
+    p["pattern_size"] = _span(next(u), 2.2, 5.0)
+    p["shoulder"] = _span(next(u), 7.0, 9.0)  # below the head's centre
+    p["slope"] = _span(next(u), 0.34, 0.66)
+    p["girth"] = _span(next(u), 12.0, 16.5)
+    p["neck"] = _span(next(u), 2.5, 3.4)
+    p["restless"] = next(u) < 0.25  # the camera was moved between takes
+    p["collar"] = _span(next(u), 0.0, 1.8)
+    return p
+
+
+def _room(rng: np.random.Generator) -> np.ndarray:
+    """Return the room all photographs are taken in, float32 (36, 42): a wall and shelves."""
+    y, x = np.mgrid[:_ROOM_H, :_ROOM_W]
+    room = (49 + 0.4 * x - 0.25 * np.abs(y - 10) + 3 * np.sin(0.45 * x)).astype(np.float32)
+    room[:, :15] -= 6
+    room[12:, 24:] -= 8  # below a rail
+    room[12, 24:] -= 12
+    for top in range(8, _ROOM_H, 4):  # shelves with books, left of the person
+        left = 0
+        while left < 15:
+            wide = int(rng.integers(1, 3))
+            high = int(rng.integers(1, 4))
+            tone = rng.choice([0, 6, 14, 70], p=[0.35, 0.2, 0.2, 0.25])
+            room[top + 3 - high : top + 3, left : left + wide] = tone
+            left += wide + int(rng.integers(0, 2))
+    for _ in range(40):  # furniture, right of the person
+        top, left = int(rng.integers(17, 34)), int(rng.integers(25, 41))
+        room[top : top + rng.integers(1, 7), left : left + rng.integers(1, 4)] = rng.choice(
+            [0, 8, 18, 30, 55], p=[0.2, 0.2, 0.2, 0.2, 0.2]
+        )
+    return room
+
+
+def _place_rooms(room: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Return the room behind each person, float32 (P, 36, 42): each sits a little elsewhere.
+
+    Args:
+        room: float32 (36, 42).
+        draws: float64 (P, N_ROOM_DRAWS) in [0, 1).
+    """
+    dy = np.floor(draws[:, 0] * 9).astype(int) - 4
+    dx = np.floor(draws[:, 1] * 9).astype(int) - 4
+    rows = np.clip(np.arange(_ROOM_H) + dy[:, None], 0, _ROOM_H - 1)
+    cols = np.clip(np.arange(_ROOM_W) + dx[:, None], 0, _ROOM_W - 1)
+    rooms = room[rows[:, :, None], cols[:, None, :]] * _span(draws[:, 2], 0.8, 1.3)[:, None, None]
+    rooms = rooms.astype(np.float32)
+    y, x = np.arange(_ROOM_H)[:, None], np.arange(_ROOM_W)
+    for k in range(8):  # things of their own; a bright one now and then
+        a, b, h, w, tone = draws[:, 4 + 5 * k : 9 + 5 * k].T[:, :, None, None]
+        top, left = 9 + np.floor(a * 26), np.floor(b * _ROOM_W)
+        inside = (y >= top) & (y < top + 1 + np.floor(h * 3)) & (x >= left)
+        inside &= x < left + 1 + np.floor(w * 3)
+        tone = np.where(tone > 0.97, 220, np.where(tone > 0.5, tone * 80, 12 * tone))
+        rooms = np.where(inside, tone.astype(np.float32), rooms)
+    return rooms

@@ -1,0 +1,82 @@
+"""Every random draw of one run, made up front from its seed.
+
+A run therefore never depends on its neighbours, on the engine or on the number of workers, and two
+engines that are given the same schedule can be compared step by step. Draws come in epoch order
+from one stream each, so a longer run starts like a shorter one, and experiments that differ in one
+setting share all draws that the setting does not touch (common random numbers make the paired
+differences of a study sharper).
+"""
+
+import dataclasses
+import threading
+
+import numpy as np
+import torch
+
+from sglib.models.networks import build_model
+from sglib.training.settings import Experiment
+
+_INIT, _ORDER, _AUGMENT, _DROPOUT = range(4)  # one stream of random numbers each
+_torch_seed_lock = threading.Lock()  # PyTorch's initialisers draw from a global generator
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Schedule:
+    """What a run will do; S is the number of samples of an epoch (images and added copies).
+
+    Args:
+        initial: PyTorch parameter name → float32 array, PyTorch's default initialisation.
+        order: int32 (n_epochs, S), rows of the training part in the order they are shown. A
+            mini-batch is the next `batch_size` of them; the last of an epoch may be smaller.
+        flips: bool (n_epochs, S), whether the sample is shown mirrored.
+        masks: uint8 (n_epochs, S, n_hidden), 1 = the unit of fc1 is kept; None without dropout.
+    """
+
+    initial: dict[str, np.ndarray]
+    order: np.ndarray
+    flips: np.ndarray
+    masks: np.ndarray | None
+
+
+def make_schedule(experiment: Experiment, n_train: int, seed: int | tuple[int, ...]) -> Schedule:
+    """Draw a run's schedule.
+
+    Args:
+        experiment: its model, epochs, augmentation and dropout count.
+        n_train: number of training images, before augmentation adds copies.
+        seed: one or several non-negative integers; each combination is a stream of its own.
+    """
+    initial = _initial_weights(experiment, seed)
+    rows = np.arange(n_train, dtype=np.int32)
+    mirrored = np.zeros(n_train, dtype=bool)
+    draw = _rng(seed, _AUGMENT)
+    if experiment.augment == "flip_add":
+        # The text's reading (§4.2): mirrored copies of a share of the images join the set, once.
+        added = draw.permutation(n_train)[: int(experiment.augment_fraction * n_train)]
+        rows = np.concatenate([rows, np.sort(added).astype(np.int32)])
+        mirrored = np.concatenate([mirrored, np.ones(len(added), dtype=bool)])
+    n_epochs, n_samples = experiment.n_epochs, len(rows)
+    shuffle = _rng(seed, _ORDER)
+    places = np.stack([shuffle.permutation(n_samples) for _ in range(n_epochs)])
+    order, flips = rows[places], mirrored[places]
+    if experiment.augment == "flip_each":
+        # The code comment's reading: each image is mirrored with a probability, anew each epoch.
+        flips = draw.random((n_epochs, n_samples)) < experiment.augment_fraction
+    masks = None
+    if experiment.p_drop > 0:
+        n_hidden = len(initial["fc1.bias"])
+        uniform = _rng(seed, _DROPOUT).random((n_epochs, n_samples, n_hidden), dtype=np.float32)
+        masks = (uniform >= experiment.p_drop).astype(np.uint8)
+    return Schedule(initial, order, flips, masks)
+
+
+def _rng(seed: int | tuple[int, ...], stream: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream,)))
+
+
+def _initial_weights(experiment: Experiment, seed: int | tuple[int, ...]) -> dict[str, np.ndarray]:
+    state = np.random.SeedSequence(seed, spawn_key=(_INIT,)).generate_state(1, np.uint64)[0]
+    with _torch_seed_lock, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(state >> 1))  # PyTorch takes 63 bits
+        model = build_model(experiment.model)
+        return {name: value.numpy().copy() for name, value in model.state_dict().items()}

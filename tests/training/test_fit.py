@@ -1,0 +1,102 @@
+"""fit: the engine that is named runs, on the rows that the split names."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import sglib.training.compiled.engine
+from sglib import SglibError
+from sglib.data.faces import FaceSet
+from sglib.data.splits import make_split
+from sglib.studies.tables import BASELINE, PAPER
+from sglib.training.fit import choose_engine, fit
+from sglib.training.reference import FitData, fit_reference
+from sglib.training.schedule import make_schedule
+
+ROW = dataclasses.replace(BASELINE, n_epochs=2, p_drop=0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "compiled"),
+        ({"engine": "compiled"}, "compiled"),
+        ({"engine": "reference"}, "reference-cpu"),
+        ({"engine": "reference", "device": "cuda"}, "reference-cuda"),
+        ({"device": "cuda"}, "reference-cuda"),
+    ],
+    ids=str,
+)
+def test_choose_engine(options, expected):
+    assert choose_engine(ROW, **options) == expected
+
+
+def test_auto_compiles_everything_of_the_paper():
+    assert {choose_engine(row) for row in PAPER} == {"compiled"}
+
+
+def test_auto_falls_back_where_the_compiled_engine_does_not_apply(monkeypatch):
+    monkeypatch.setattr(sglib.training.compiled, "supports", lambda _row: "it is Tuesday")
+    assert choose_engine(ROW) == "reference-cpu"
+    with pytest.raises(SglibError, match=r"baseline_1: .* does not apply: it is Tuesday"):
+        choose_engine(ROW, engine="compiled")
+
+
+def test_choices_that_cannot_be_are_refused():
+    with pytest.raises(SglibError, match="engine must be one of auto, reference, compiled, got 'j"):
+        choose_engine(ROW, engine="jax")
+    with pytest.raises(SglibError, match="runs on the CPU, not on cuda"):
+        choose_engine(ROW, engine="compiled", device="cuda")
+
+
+def test_the_rows_of_the_split_are_trained_on_and_validated(tiny_faces):
+    split = make_split(tiny_faces, "person", fold=1)
+    found = fit(ROW, tiny_faces, split, seed=(3, 1), engine="reference")
+    by_hand = FitData(
+        train_images=tiny_faces.images[tiny_faces.subjects != "p1"],
+        train_labels=tiny_faces.labels[tiny_faces.subjects != "p1"],
+        val_images=tiny_faces.images[tiny_faces.subjects == "p1"],
+        val_labels=tiny_faces.labels[tiny_faces.subjects == "p1"],
+    )
+    expected = fit_reference(ROW, by_hand, make_schedule(ROW, 30, (3, 1)))
+    assert np.array_equal(found.val_probs, expected.val_probs)
+    assert found.history["val_loss"].tolist() == expected.history["val_loss"].tolist()
+    assert len(found.val_probs) == 10
+    assert found.engine == "reference-cpu"
+
+
+def test_the_seed_reaches_the_schedule(tiny_faces):
+    split = make_split(tiny_faces, "kfold")
+    one, two = (
+        fit(ROW, tiny_faces, split, seed=seed, engine="reference").weights["fc1.weight"]
+        for seed in ((0, 1), (1, 0))
+    )
+    assert not np.array_equal(one, two)
+
+
+def test_the_compiled_engine_gets_the_same_data_and_schedule(tiny_faces, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        sglib.training.compiled, "fit_compiled", lambda *args: asked.append(args) or "done"
+    )
+    split = make_split(tiny_faces, "kfold", fold=2)
+    assert fit(ROW, tiny_faces, split, seed=5) == "done"
+    [(row, data, schedule)] = asked
+    assert row is ROW
+    assert np.array_equal(data.train_images, tiny_faces.images[split.train])
+    assert np.array_equal(data.val_labels, tiny_faces.labels[split.val])
+    assert np.array_equal(schedule.masks, make_schedule(ROW, len(split.train), 5).masks)
+
+
+def test_a_final_model_has_no_validation(tiny_faces):
+    found = fit(ROW, tiny_faces, make_split(tiny_faces, "all"), seed=0, engine="reference")
+    assert np.isnan(found.history["val_acc"]).all()
+    assert found.val_probs.size == 0
+
+
+def test_held_back_labels_cannot_be_trained_on(tiny_faces):
+    split = make_split(tiny_faces, "kfold")
+    test = FaceSet(name="course-test", images=tiny_faces.images, ids=tiny_faces.ids)
+    with pytest.raises(SglibError, match="course-test: the labels are held back"):
+        fit(ROW, test, split, seed=0)
