@@ -9,6 +9,7 @@ import numpy as np
 
 HEIGHT, WIDTH = 30, 32
 CLASSES = ("open", "sunglasses")  # the index is the label
+DATA_CHOICES = ("auto", "course", "synthetic")  # as `load_data` takes them
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

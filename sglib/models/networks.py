@@ -3,6 +3,8 @@
 Source: paper §3.2 (the printed listings; the prose there swaps the two first pool sizes).
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -98,3 +100,13 @@ def build_model(name: str, *, head: str = "sigmoid", p_drop: float = 0.0) -> Con
 def count_parameters(model: nn.Module) -> int:
     """Return the number of trainable numbers in a network."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+NETWORKS = MODELS
+build = build_model
+
+
+def register(name: str, builder: Callable[..., nn.Module]) -> str:
+    """Add a network under a name, to train and compare it like the others; return the name."""
+    NETWORKS[name] = builder
+    return name

@@ -19,10 +19,10 @@ from sglib.data.faces import FaceSet
 from sglib.data.splits import Split
 from sglib.models.networks import build_model
 from sglib.studies.final import fit_until_learned
+from sglib.studies.fingerprint import one_thread
 from sglib.studies.ours import n_twin, shorten
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.tables import study
-from sglib.studies.units import one_thread
 from sglib.training.pretrained import starting_point
 from sglib.training.recipe import predict_probs
 from sglib.training.settings import Experiment

@@ -6,9 +6,7 @@ distorted copies like the course set's test images. Runs go to the same store as
 
 import dataclasses
 import functools
-import hashlib
 import json
-import sys
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -18,13 +16,11 @@ import pandas as pd
 
 from sglib.data.faces import FaceSet
 from sglib.data.load import renderer_digest
-from sglib.data.splits import make_split, n_folds
+from sglib.data.splits import Split
 from sglib.data.synthetic import distort
-from sglib.files import run_facts
 from sglib.studies.profiles import Config
-from sglib.studies.run import run_study
+from sglib.studies.run import Run, run_study, spread
 from sglib.studies.store import RunStore
-from sglib.studies.units import one_thread
 from sglib.training.pretrained import starting_point
 from sglib.training.recipe import predict_probs
 from sglib.training.shipped import N_TWIN, SHIPPED, Model, fit_shipped, needed_starts
@@ -47,51 +43,6 @@ class Short(NamedTuple):
 SHORT = {"smoke": Short(12, 1, 2, 2, 2), "paper": Short(150, 2, 15, 2, 4)}  # `full` is whole
 
 
-@dataclasses.dataclass(frozen=True)
-class ModelUnit:
-    """One model trained without one person, not yet done; see `units.Unit`.
-
-    Args:
-        name: of the row.
-        model: what is trained.
-        fold: which person is held out.
-        seed: of every draw.
-        data, digest: name and digest of the set.
-        n_twin: synthetic people of the pretraining.
-        engine: these models run on PyTorch.
-    """
-
-    name: str
-    model: Model
-    fold: int
-    seed: int
-    data: str
-    digest: str
-    n_twin: int = N_TWIN
-    engine: str = "reference-cpu"
-    section: str = ""
-
-    @property
-    def first_seed(self) -> int:
-        """Return the seed of the first network. Repetitions share none; their teachers may."""
-        return self.seed * self.model.n_networks
-
-    @functools.cached_property
-    def key(self) -> str:
-        """Return the hash of what determines the result."""
-        determines = {
-            "method": ["model", METHOD, N_COPIES, DISTORT_SEED],
-            "model": _settings(self.model),
-            "teacher": _settings(SHIPPED[self.model.teacher]) if self.model.teacher else None,
-            "n_twin": self.n_twin,
-            "renderer": renderer_digest(),  # draws the copies, and the people to start from
-            "digest": self.digest,
-            "fold": self.fold,
-            "seed": self.seed,
-        }
-        return hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()[:32]
-
-
 def _settings(model: Model) -> list[object]:
     recipes = (recipe for recipe in (model.photos, model.twin) if recipe is not None)
     return [dataclasses.asdict(model), [type(recipe.policy).__name__ for recipe in recipes]]
@@ -104,53 +55,57 @@ def plan_models(
     n_seeds: int,
     max_people: int | None = None,
     n_twin: int = N_TWIN,
-) -> list[ModelUnit]:
+) -> list[Run]:
     """List the runs: every model × person held out × seed, seeds outermost."""
-    people = range(min(n_folds("person", faces), max_people or sys.maxsize))
-    return [
-        ModelUnit(name, model, fold, seed, faces.name, faces.digest, n_twin)
-        for seed in range(n_seeds)
+    rows = [
+        Run(
+            name=name,
+            row=(model, n_twin),
+            settings={
+                "method": ["model", METHOD, N_COPIES, DISTORT_SEED],
+                "model": _settings(model),
+                "teacher": _settings(SHIPPED[model.teacher]) if model.teacher else None,
+                "n_twin": n_twin,
+                "renderer": renderer_digest(),  # draws the copies, and the people to start from
+            },
+            work=_fit_model,
+            engine="reference-cpu",
+            fingerprint="",
+            scheme="person",
+        )
         for name, model in models.items()
-        for fold in people
     ]
+    return spread(rows, faces, n_seeds=n_seeds, max_folds=max_people)
 
 
-def run_model_unit(unit: ModelUnit, faces: FaceSet) -> dict[str, object]:
-    """Do one run and return its row for the store."""
-    split = make_split(faces, "person", fold=unit.fold)
+def _first_seed(run: Run) -> int:
+    """Return the seed of the first network. Repetitions share none; their teachers may."""
+    return run.seed * run.row[0].n_networks
+
+
+def _fit_model(run: Run, faces: FaceSet, split: Split) -> dict[str, object]:
+    model, n_people = run.row
     held_out = faces.subset(split.val)
     copies = distort(held_out, seed=DISTORT_SEED, n_copies=N_COPIES)
     started = time.perf_counter()
-    with one_thread(True):
-        networks = fit_shipped(
-            unit.model,
-            faces.images[split.train],
-            faces.labels[split.train],
-            seed=unit.first_seed,
-            start=functools.partial(starting_point, n_twin=unit.n_twin),
-        )
-        seconds = time.perf_counter() - started
-        probs = predict_probs(networks, held_out.images, **unit.model.looks)
-        copy_probs = predict_probs(networks, copies.images, **unit.model.looks)
+    networks = fit_shipped(
+        model,
+        faces.images[split.train],
+        faces.labels[split.train],
+        seed=_first_seed(run),
+        start=functools.partial(starting_point, n_twin=n_people),
+    )
+    seconds = time.perf_counter() - started
+    probs = predict_probs(networks, held_out.images, **model.looks)
+    copy_probs = predict_probs(networks, copies.images, **model.looks)
     return {
-        "key": unit.key,
-        "name": unit.name,
-        "model": json.dumps(_settings(unit.model), sort_keys=True),
-        "data": unit.data,
-        "digest": unit.digest,
-        "scheme": "person",
-        "fold": unit.fold,
+        "model": json.dumps(_settings(model), sort_keys=True),
         "subject": str(held_out.subjects[0]),
-        "seed": unit.seed,
-        "engine": unit.engine,
-        "n_train": len(split.train),
-        "val_ids": held_out.ids.tolist(),
         "val_probs": probs.tolist(),
         "copy_acc": float(((copy_probs > 0.5) == (copies.labels == 1)).mean()),
         "copy_probs": np.float32(copy_probs).tolist(),
         "copy_labels": copies.labels.tolist(),
         "seconds": seconds,
-        **run_facts(),
     }
 
 
@@ -168,7 +123,7 @@ def run_models(
         one row per run: name, subject, seed, val_ids, val_probs, copy_acc, … as in the store.
     """
     models = {name: shorten(model, config) for name, model in models.items()}
-    units = plan_models(
+    runs = plan_models(
         models,
         faces,
         n_seeds=config.n_seeds,
@@ -177,13 +132,11 @@ def run_models(
     )
     store = store or RunStore()
     done = store.keys()
-    for unit in units:  # pretraining comes once, before the workers start
-        if unit.key not in done:
-            for twin, seed in needed_starts(unit.model, unit.first_seed):
-                starting_point(twin, seed, n_twin=unit.n_twin)
-    return run_study(
-        units, faces, store=store, jobs=config.n_jobs, label=label, work=run_model_unit
-    )
+    for run in runs:  # pretraining comes once, before the workers start
+        if run.key not in done:
+            for twin, seed in needed_starts(run.row[0], _first_seed(run)):
+                starting_point(twin, seed, n_twin=run.row[1])
+    return run_study(runs, faces, store=store, jobs=config.n_jobs, label=label)
 
 
 def repeat(config: Config) -> Config:

@@ -5,11 +5,24 @@ import numpy as np
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import Split
-from sglib.training.reference import Fit, FitData, fit_reference
+from sglib.training.reference import fit_reference
 from sglib.training.schedule import make_schedule
-from sglib.training.settings import Experiment
+from sglib.training.settings import METHODS_OF_TABLE_1, Experiment, Fit, FitData
 
 ENGINES = ("auto", "reference", "compiled")
+LEARNS_AT = 0.7  # training accuracy; a run that learns anything ends above 0.85
+
+
+def outcome(train_acc: np.ndarray) -> str:
+    """Return what became of a run, by its training accuracy at rest, (n_epochs,) in [0, 1].
+
+    Returns:
+        "never": it reached 0.7 in no epoch; "collapsed": it did, but the median over the last ten
+        epochs is below 0.7; else "learned". What did not learn, failed.
+    """
+    if np.max(train_acc) < LEARNS_AT:
+        return "never"
+    return "collapsed" if np.median(train_acc[-10:]) < LEARNS_AT else "learned"
 
 
 def choose_engine(experiment: Experiment, *, engine: str = "auto", device: str = "cpu") -> str:
@@ -28,16 +41,17 @@ def choose_engine(experiment: Experiment, *, engine: str = "auto", device: str =
     if reason is None:
         return "compiled"
     if engine == "compiled":
-        raise SglibError(f"{experiment.name}: the compiled engine does not apply: {reason}")
+        name = experiment.name or "this experiment"
+        raise SglibError(f"{name}: the compiled engine does not apply: {reason}")
     return f"reference-{device}"
 
 
 def _why_not_compiled(experiment: Experiment, device: str) -> str | None:
     if device != "cpu":
         return f"it runs on the CPU, not on {device}"
-    from sglib.training.compiled.engine import (
-        supports,  # Numba starts slowly: only where it is asked for
-    )
+    if experiment.augment in METHODS_OF_TABLE_1:
+        return f"it mirrors images and knows no {experiment.augment}"
+    from sglib.training.compiled import supports  # Numba starts slowly: only where it is needed
 
     return supports(experiment)
 

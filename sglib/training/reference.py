@@ -3,7 +3,7 @@
 Source: paper §4.1. Any device; `compiled.py` does the same faster on a CPU and is held to this.
 """
 
-import dataclasses
+import functools
 import time
 
 import numpy as np
@@ -12,49 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sglib import SglibError
-from sglib.data.augment import flip
+from sglib.data.augment import METHODS, flip
 from sglib.models.networks import ConvNN, build_model
 from sglib.training.schedule import Schedule
-from sglib.training.settings import Experiment
-
-HISTORY = ("fit_loss", "fit_acc", "train_loss", "train_acc", "val_loss", "val_acc")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class FitData:
-    """The images and labels of one run.
-
-    Args:
-        train_images, val_images: uint8 (N, 30, 32); the validation part may be empty.
-        train_labels, val_labels: int64 (N,), 1 = sunglasses.
-    """
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    val_images: np.ndarray
-    val_labels: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Fit:
-    """What a run yields.
-
-    Args:
-        history: name in `HISTORY` → float64 (n_epochs,). `fit_*` are means over the samples as
-            they were trained on (mirrored, dropout on, weights still moving); `train_*` and
-            `val_*` are measured after the epoch on the unchanged images, dropout off. Losses in
-            nats, accuracies in [0, 1]; `val_*` is NaN without validation images.
-        weights: PyTorch parameter name → float32 array, after the last epoch.
-        val_probs: float64 (n_val,), probability of sunglasses after the last epoch.
-        engine: which engine ran.
-        seconds: wall time of the run.
-    """
-
-    history: dict[str, np.ndarray]
-    weights: dict[str, np.ndarray]
-    val_probs: np.ndarray
-    engine: str
-    seconds: float
+from sglib.training.settings import HISTORY, METHODS_OF_TABLE_1, Experiment, Fit, FitData
 
 
 def scale_pixels(images: np.ndarray, scaling: str) -> np.ndarray:
@@ -66,6 +27,7 @@ def scale_pixels(images: np.ndarray, scaling: str) -> np.ndarray:
     raise SglibError(f"scaling must be unit or symmetric, got {scaling!r}")
 
 
+@torch.random.fork_rng(devices=[])
 def fit_reference(
     experiment: Experiment,
     data: FitData,
@@ -84,6 +46,7 @@ def fit_reference(
         dtype: float64 is for comparing engines.
     """
     started = time.perf_counter()
+    torch.manual_seed(schedule.torch_seed)
     model = build_model(experiment.model, head=experiment.head, p_drop=experiment.p_drop)
     model.load_state_dict({k: torch.from_numpy(v) for k, v in schedule.initial.items()})
     model.to(device, dtype)
@@ -97,6 +60,13 @@ def fit_reference(
     order = torch.from_numpy(schedule.order.astype(np.int64)).to(device)
     flips = torch.from_numpy(schedule.flips).to(device) if schedule.flips.any() else None
     masks = None if schedule.masks is None else torch.from_numpy(schedule.masks).to(device)
+    change = flip
+    if experiment.augment in METHODS_OF_TABLE_1:
+        method = METHODS[experiment.augment]
+        # Where the strength is a probability, `augment_fraction` is it already.
+        strength = 1.0 if method.unit == "probability" else method.usual
+        generator = torch.Generator().manual_seed(schedule.torch_seed)
+        change = functools.partial(method, strength=strength, generator=generator)
 
     # L2 is Adam's weight_decay: λw is added to the gradient, as formulas (1) and (3) say.
     optimizer = torch.optim.Adam(
@@ -112,9 +82,9 @@ def fit_reference(
             rows = order[epoch, batch]  # (B,)
             shown = images[rows]  # (B, 1, 30, 32)
             if flips is not None:
-                shown = torch.where(flips[epoch, batch, None, None, None], flip(shown), shown)
+                shown = torch.where(flips[epoch, batch, None, None, None], change(shown), shown)
             mask = None if masks is None else masks[epoch, batch]
-            outputs = model(shown, mask)  # (B, 2)
+            outputs = model(shown) if mask is None else model(shown, mask)  # (B, 2)
             loss = F.cross_entropy(outputs, labels[rows])
             optimizer.zero_grad()
             loss.backward()

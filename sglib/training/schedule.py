@@ -28,14 +28,17 @@ class Schedule:
         initial: PyTorch parameter name → float32 array, PyTorch's default initialisation.
         order: int32 (n_epochs, S), rows of the training part in the order they are shown. A
             mini-batch is the next `batch_size` of them; the last of an epoch may be smaller.
-        flips: bool (n_epochs, S), whether the sample is shown mirrored.
+        flips: bool (n_epochs, S), whether the sample is shown mirrored, or changed by the method of
+            Table 1 that the experiment names.
         masks: uint8 (n_epochs, S, n_hidden), 1 = the unit of fc1 is kept; None without dropout.
+        torch_seed: of what is drawn on the way, by a method of Table 1 or by a user's network.
     """
 
     initial: dict[str, np.ndarray]
     order: np.ndarray
     flips: np.ndarray
     masks: np.ndarray | None
+    torch_seed: int = 0
 
 
 def make_schedule(experiment: Experiment, n_train: int, seed: int | tuple[int, ...]) -> Schedule:
@@ -59,7 +62,7 @@ def make_schedule(experiment: Experiment, n_train: int, seed: int | tuple[int, .
     shuffle = _rng(seed, _ORDER)
     places = np.stack([shuffle.permutation(n_samples) for _ in range(n_epochs)])
     order, flips = rows[places], mirrored[places]
-    if experiment.augment == "flip_each":
+    if experiment.augment not in ("none", "flip_add"):
         # The code comment's reading: each image is mirrored with a probability, anew each epoch.
         flips = draw.random((n_epochs, n_samples)) < experiment.augment_fraction
     masks = None
@@ -67,7 +70,7 @@ def make_schedule(experiment: Experiment, n_train: int, seed: int | tuple[int, .
         n_hidden = len(initial["fc1.bias"])
         uniform = _rng(seed, _DROPOUT).random((n_epochs, n_samples, n_hidden), dtype=np.float32)
         masks = (uniform >= experiment.p_drop).astype(np.uint8)
-    return Schedule(initial, order, flips, masks)
+    return Schedule(initial, order, flips, masks, torch_seed=int(draw.integers(2**63)))
 
 
 def _rng(seed: int | tuple[int, ...], stream: int) -> np.random.Generator:
