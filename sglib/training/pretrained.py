@@ -6,7 +6,7 @@ import json
 
 from safetensors.torch import load_file, save_file
 
-from sglib.data.load import renderer_digest
+from sglib.data.synthetic import renderer_digest
 from sglib.files import cache_dir, replacing
 from sglib.training.recipe import Recipe
 from sglib.training.shipped import N_TWIN, Start, pretrain

@@ -15,8 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sglib import SglibError
-from sglib.data.augment import flip
-from sglib.data.policies import POLICIES, Chain, Policy
+from sglib.data.augment import POLICIES, Chain, Policy, flip
 from sglib.models.ours import build_network
 
 _BLOCK = 32  # batches augmented at once: few calls, little memory
