@@ -120,11 +120,12 @@ def to_unit(images: Tensor) -> Tensor:
 
 
 def to_input(images: np.ndarray) -> Tensor:
-    """Return uint8 images (N, H, W) as float32 (N, 1, H, W) in [0, 1].
+    """Return uint8 images (N, H, W) as float32 (N, 1, H, W) in [0, 1], or raise `SglibError`."""
+    return to_unit(check_images(images))
 
-    Raises:
-        SglibError: another type or shape.
-    """
+
+def check_images(images: np.ndarray) -> Tensor:
+    """Return images as a tensor if they are uint8 (N, H, W), or raise `SglibError`."""
     if images.dtype != np.uint8 or images.ndim != 3:
         raise SglibError(f"images must be uint8 (N, H, W), got {images.dtype} {images.shape}")
-    return to_unit(torch.from_numpy(np.ascontiguousarray(images)))
+    return torch.from_numpy(np.ascontiguousarray(images))

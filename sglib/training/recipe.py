@@ -18,13 +18,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from sglib.data.augment import POLICIES, Chain, Policy
 from sglib.data.faces import HEIGHT, WIDTH, FaceSet
-from sglib.data.load import renderer_digest
-from sglib.data.policies import POLICIES, Chain, Policy
 from sglib.data.splits import Split
-from sglib.data.synthetic import distort, render_faces
+from sglib.data.synthetic import distort, render_faces, renderer_digest
 from sglib.files import cache_dir, replacing
-from sglib.models.ensemble import Ensemble, to_input
+from sglib.models.ensemble import Ensemble, check_images, to_unit
 from sglib.models.networks import build
 
 N_COPIES, DISTORT_SEED = 10, 77  # distorted copies of each photograph, the same for every recipe
@@ -236,7 +235,7 @@ def train(
     if initial is not None:
         network.load_state_dict(initial)
     network.to(device, memory_format=torch.channels_last).train()  # twice as fast on a CPU
-    x, y = to_input(images), torch.from_numpy(labels).float().to(device)
+    x, y = check_images(images), torch.from_numpy(labels).float().to(device)
     draws = torch.Generator().manual_seed(seed)
     n_batches = max(1, round(len(x) / settings.batch_size))
     optimizer = _optimizer(network, settings.lr)
@@ -274,7 +273,7 @@ def _augmented(
     """Yield augmented images and their rows, batch by batch; many are augmented at once."""
     for start in range(0, len(batches), _BLOCK):
         block = batches[start : start + _BLOCK]
-        shown = policy(x[torch.cat(list(block))], draws)
+        shown = policy(to_unit(x[torch.cat(list(block))]), draws)
         yield from zip(shown.split([len(rows) for rows in block]), block, strict=True)
 
 
