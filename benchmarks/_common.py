@@ -136,7 +136,7 @@ def load_part(data: str) -> tuple[np.ndarray, np.ndarray]:
 
     The first fold of the paper's 5 by the project's own split.
     """
-    from sglib.data.load import load_data
+    from sglib.data import load_data
     from sglib.data.splits import make_split
 
     faces = load_data(data).train

@@ -153,7 +153,7 @@ def _study_command(name: str) -> click.Command:
         **options: object,
     ) -> None:
         from sglib.analysis import runs as results
-        from sglib.data.load import load_data
+        from sglib.data import load_data
         from sglib.studies.run import run
         from sglib.studies.store import RunStore
 
@@ -190,7 +190,7 @@ def study_conclusions(
     """
     from sglib.analysis import claims as verdicts
     from sglib.analysis import runs as results
-    from sglib.data.load import load_data
+    from sglib.data import load_data
     from sglib.studies.run import run
     from sglib.studies.store import RunStore
 
@@ -250,7 +250,7 @@ def report(
 @_jobs
 def publish(profile: str, data: str, seeds: int | None, jobs: int | None) -> None:
     """Write reports/tables, reports/figures and the README's results from the stored runs."""
-    from sglib.data.load import load_data
+    from sglib.data import load_data
     from sglib.report.publish import publish as write
 
     config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs)
@@ -264,7 +264,7 @@ def publish(profile: str, data: str, seeds: int | None, jobs: int | None) -> Non
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def ship(names: tuple[str, ...], data: str, seed: int) -> None:
     """Train the models that ship with the package (paper_1, paper_2, small, base, best)."""
-    from sglib.data.load import load_data
+    from sglib.data import load_data
     from sglib.report.ship import NAMES
     from sglib.report.ship import ship as train_and_write
 

@@ -27,7 +27,7 @@ log = logging.getLogger("sglib")
 
 @functools.lru_cache(maxsize=2)
 def _load_faces(name: str) -> FaceSet:
-    from sglib.data.load import load_data
+    from sglib.data import load_data
 
     source, _, part = name.partition("-")
     return getattr(load_data(source), part)

@@ -142,7 +142,7 @@ def test_wrong_options_are_refused(units, tiny_faces, tmp_path, options, message
 
 KILLED = """
 import dataclasses, sys
-from sglib.data.load import load_data
+from sglib.data import load_data
 from sglib.studies.tables import BASELINE, Study
 from sglib.studies.store import RunStore
 from sglib.studies.run import run_study

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sglib import SglibError
-from sglib.data.policies import Policy
+from sglib.data.augment import Policy
 from sglib.models.ours import build_network
 from sglib.training.recipe import Recipe, fit_recipe, predict_probs, settle, to_input
 
