@@ -3,6 +3,7 @@
 What runs where (threads, processes, a cluster, one shard of a job array) never changes a number.
 """
 
+import collections
 import functools
 import logging
 import sys
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.studies.profiles import PROFILES, Config
-from sglib.studies.store import RunStore
+from sglib.studies.store import N_ASKED, RunStore
 from sglib.studies.tables import study as study_by_name
 from sglib.studies.units import Unit, plan, run_unit, shard
 
@@ -78,6 +79,7 @@ def run_study(
     todo = list({unit.key: unit for unit in units if unit.key not in done}.values())
     if todo:
         log.info("%s: %d runs, %d of them stored", label, len(units), len(units) - len(todo))
+        _tell_outdated(todo, done)
         rows = _run_all(todo, faces, work or run_unit, jobs, backend, scheduler)
         for row in _with_progress(rows, len(todo), label, progress):
             store.add(row)
@@ -133,6 +135,17 @@ def run(
         progress=progress,
         label=name,
     )
+
+
+def _tell_outdated(todo: Sequence[Unit], stored: set[str]) -> None:
+    """Say how many stored runs were asked the same, but of other code."""
+    asked = {key[:N_ASKED] for key in stored}
+    counts = collections.Counter(unit.name for unit in todo if unit.key[:N_ASKED] in asked)
+    for name, count in counts.items():
+        log.warning(
+            "%d stored runs of %s were made by another network or method; running them again",
+            *(count, name),
+        )
 
 
 def _run_all(
