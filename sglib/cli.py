@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from sglib import SglibError, __version__
-from sglib.cli_predict import Shard, export, predict
+from sglib.predict.command import Shard, predict
 from sglib.studies.profiles import DATA_CHOICES, PROFILES, Config
 from sglib.studies.tables import STUDIES
 
@@ -73,7 +73,6 @@ def main() -> None:
 
 
 main.add_command(predict)
-main.add_command(export)
 
 
 @main.group()
