@@ -29,13 +29,6 @@ def outcome(train_acc: np.ndarray) -> str:
     return "collapsed" if np.median(train_acc[-10:]) < LEARNS_AT else "learned"
 
 
-def outcome(train_acc: np.ndarray) -> str:
-    """Return "learned", "never" or "collapsed", by the training accuracy (n_epochs,) at rest."""
-    if np.max(train_acc) < 0.7:
-        return "never"
-    return "collapsed" if np.median(train_acc[-10:]) < 0.7 else "learned"
-
-
 def choose_engine(experiment: Experiment, *, engine: str = "auto", device: str = "cpu") -> str:
     """Return the name of the engine that will run: "compiled" or "reference-<device>".
 
