@@ -7,7 +7,7 @@ import re
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageOps
 
 MAX_POINTS = 1_000  # of a figure whose data are read from what it draws
 _NUMBER = re.compile(r"[-+−±<>≤≥≈]?\s*\.?\d|[-−–—]?$")
@@ -83,30 +83,47 @@ def csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
-def html_table(frame: pd.DataFrame, *, caption: str = "", digits: int = 3) -> str:
-    """Return a frame as an HTML table: escaped, numeric columns to the right, names as headers.
+def cells(frame: pd.DataFrame) -> tuple[list[str], list[bool], list[list[str]]]:
+    """Return a frame as text: names, whether all of a column begin like numbers, and rows."""
+    columns = [[_cell(value) for value in frame.iloc[:, i]] for i in range(frame.shape[1])]
+    numeric = [all(map(_NUMBER.match, column)) for column in columns]
+    return [str(c) for c in frame.columns], numeric, [list(r) for r in zip(*columns, strict=True)]
+
+
+def html_table(frame: pd.DataFrame, *, caption: str = "") -> str:
+    """Return a frame as an HTML table: escaped, numbers to the right, names as headers.
 
     Args:
         frame: from `flat`; text in a first column is the rows' header.
         caption: above the table.
-        digits: decimals of fractions.
     """
-    columns = [[_cell(value, digits) for value in frame.iloc[:, i]] for i in range(frame.shape[1])]
-    numeric = [all(map(_NUMBER.match, column)) for column in columns]
+    names, numeric, rows = cells(frame)
     align = [f' style="text-align:{"right" if n else "left"}"' for n in numeric]
-    names = [html.escape(str(name)) for name in frame.columns]
-    head = [f'<th scope="col"{a}>{name}</th>' for a, name in zip(align, names, strict=True)]
-    lines = ["<table>", f"<caption>{html.escape(caption)}</caption>" if caption else ""]
-    lines += ["<thead><tr>", *head, "</tr></thead>", "<tbody>"]
-    for row in zip(*columns, strict=True):
-        cells = [f"<td{a}>{html.escape(cell)}</td>" for cell, a in zip(row, align, strict=True)]
-        if not numeric[0]:
-            cells[0] = cells[0].replace("<td", '<th scope="row"').replace("</td>", "</th>")
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    return "\n".join(filter(None, [*lines, "</tbody></table>"]))
+
+    def line(tags: list[str], texts: list[str]) -> str:
+        triples = zip(tags, align, texts, strict=True)
+        made = (f"<{tag}{a}>{html.escape(t)}</{tag[:2]}>" for tag, a, t in triples)
+        return f"<tr>{''.join(made)}</tr>"
+
+    first = "td" if numeric and numeric[0] else 'th scope="row"'
+    body = [line([first, *["td"] * (len(names) - 1)], row) for row in rows]
+    above = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    head = line(['th scope="col"'] * len(names), names)
+    return "\n".join([f"<table>{above}<thead>", head, "</thead><tbody>", *body, "</tbody></table>"])
 
 
-def _cell(value: object, digits: int) -> str:
+def darkened(light: bytes) -> bytes:
+    """Return a drawing (PNG) with light and dark exchanged and its hues kept."""
+    made = io.BytesIO()
+    with Image.open(io.BytesIO(light)) as image:
+        hue, saturation, value = ImageOps.invert(image.convert("RGB")).convert("HSV").split()
+        turned = hue.point(lambda h: (h + 128) % 256)
+        dark = Image.merge("HSV", (turned, saturation, value)).convert("RGB")
+        dark.quantize(256).save(made, "PNG", optimize=True)
+    return made.getvalue()
+
+
+def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if pd.api.types.is_integer(value):
@@ -114,5 +131,5 @@ def _cell(value: object, digits: int) -> str:
     if pd.api.types.is_float(value):
         if pd.isna(value):
             return "–"
-        return f"{value:.2g}" if 0 < abs(value) < 0.5 * 10**-digits else f"{value:,.{digits}f}"
+        return f"{value:.2g}" if 0 < abs(value) < 0.0005 else f"{value:,.3f}"
     return "–" if value is None else str(value)

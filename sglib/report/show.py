@@ -44,22 +44,23 @@ def provenance(faces: FaceData, config: Config, *, settings: str = "") -> None:
     smoke = f"profile smoke, {profile.max_epochs} epochs, no number means anything"
     _page.clear()
     _page.update(data=faces.name, smoke=smoke if profile.name == "smoke" else "")
-    facts = {
-        "data": f"{train.name}: {len(train):,} images, sha256 {train.digest[:16]}…",
-        "profile": f"{profile.name}: {profile.purpose}; n_seeds = {config.n_seeds}",
-        **({"settings": settings} if settings else {}),
-        "versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
-        "commit": git_commit(),
-        "machine": machine(),
-    }
-    if not _publishing():  # equal runs publish equal files
-        facts["time"] = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M UTC}"
+    facts = [
+        ("data", f"{train.name}: {len(train):,} images, sha256 {train.digest[:16]}…"),
+        ("profile", f"{profile.name}: {profile.purpose}; {repetitions(config.n_seeds)}"),
+        ("settings", settings),
+        ("versions", ", ".join(f"{name} {number}" for name, number in versions().items())),
+        ("commit", git_commit()),
+        ("machine", machine()),
+        # equal runs publish equal files
+        ("time", "" if _publishing() else f"{datetime.datetime.now(datetime.UTC):%F %H:%M} UTC"),
+    ]
+    facts = [(name, value) for name, value in facts if value]
     notices = [SYNTHETIC] if faces.name == "synthetic" else []
     notices += [f"Only a test that everything runs: {smoke}."] if _page["smoke"] else []
-    rows = drawing.html_table(pd.DataFrame(facts.items(), columns=["what", "value"]))
+    rows = drawing.html_table(pd.DataFrame(facts, columns=["what", "value"]))
     markup = "".join(f"<p><strong>{notice}</strong></p>" for notice in notices)
     markup += f"<details><summary>What these numbers come from</summary>{rows}</details>"
-    text = "\n".join([*notices, *(f"{name}: {value}" for name, value in facts.items())])
+    text = "\n".join([*notices, *(f"{name}: {value}" for name, value in facts)])
     about = {"facts": facts, "notices": notices, "data": faces.name, "digest": train.digest,
              "profile": profile.name, "seeds": config.n_seeds}  # fmt: skip
     _show({"text/html": markup, "text/plain": text}, {"provenance": about})
@@ -122,7 +123,6 @@ def table(
     save: str = "",
     fold: bool = False,
     lead: bool = False,
-    digits: int = 3,
 ) -> None:
     """Show a table with its caption.
 
@@ -132,10 +132,9 @@ def table(
         save: file name without ending for `reports/tables`.
         fold: show the caption only, until it is opened.
         lead: put it on the index page and in the README.
-        digits: decimals of fractions.
     """
-    flat, caption = drawing.flat(frame), _told(caption) if caption else ""
-    markup = drawing.html_table(flat, caption="" if fold else caption, digits=digits)
+    flat = drawing.flat(frame)
+    markup = drawing.html_table(flat, caption="" if fold else caption)
     if fold:
         markup = f"<details><summary>{html.escape(caption or 'Table')}</summary>{markup}</details>"
     bundle = {"text/html": markup, "text/plain": f"{caption}\n{flat.to_string(index=False)}"}
@@ -178,6 +177,11 @@ def photos(faces: FaceData) -> FaceData:
     _page["stand_ins"] = "synthetic"
     _show({"text/markdown": f"*{STAND_INS}*", "text/plain": STAND_INS}, {"stand_ins": True})
     return load_data("synthetic")
+
+
+def repetitions(n: int) -> str:
+    """Return a number of repetitions in words."""
+    return f"{n} repetition" + ("s" if n > 1 else "")
 
 
 def _publishing() -> bool:
