@@ -225,35 +225,57 @@ def study_merge(folders: tuple[Path, ...], into: Path | None) -> None:
 @_seeds
 @_jobs
 @_device
-@click.option("--only", multiple=True, metavar="NN", help="Only these notebooks, such as 03.")
+@click.option(
+    "--notebook",
+    "--only",
+    "only",
+    multiple=True,
+    metavar="NN",
+    help="Only these notebooks, such as 03_l2.",
+)
+@click.option(
+    "-p",
+    "parameters",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Another value for the notebooks' parameters cell.",
+)
+@click.option(
+    "--published", is_flag=True, help="Run nothing: the pages of the outputs in the notebooks."
+)
 def report(
-    profile: str,
-    data: str,
-    seeds: int | None,
-    jobs: int | None,
-    device: str,
     only: tuple[str, ...],
+    parameters: tuple[tuple[str, str], ...],
+    published: bool,
+    **values: object,
 ) -> None:
     """Run the notebook series and export it as HTML; prints the path of the index page."""
-    from sglib.report.build import build_reports
+    from sglib.report.build import build_published, build_reports, literal
 
-    values = {"profile": profile, "data": data, "seeds": seeds, "jobs": jobs, "device": device}
-    _config(**values)
-    click.echo(build_reports(**values, only=only or None))  # type: ignore[arg-type]
+    if published:
+        click.echo(build_published())
+    else:
+        given = {name: literal(text) for name, text in parameters}
+        click.echo(build_reports(_config(**values), only=only, parameters=given))
 
 
 @main.command()
 @_profile
-@_data
+@click.option(
+    "--data",
+    type=click.Choice(["course", "synthetic"]),
+    default="course",
+    show_default=True,
+    help="What is published; synthetic only if you say so.",
+)
 @_seeds
 @_jobs
-def publish(profile: str, data: str, seeds: int | None, jobs: int | None) -> None:
-    """Write reports/tables, reports/figures and the README's results from the stored runs."""
-    from sglib.data import load_data
+def publish(**values: object) -> None:
+    """Run the series and write what is committed of it: notebooks with outputs, tables, figures."""
     from sglib.report.publish import publish as write
 
-    config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs)
-    for path in write(load_data(data), config):
+    for path in write(_config(**values)):
         click.echo(path)
 
 
