@@ -215,7 +215,8 @@ def export_onnx(model: ModelFile, path: str | os.PathLike) -> Path:
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, {_KEY: json.dumps(facts, sort_keys=True)})
     graph = proto.graph
-    for part in (*graph.node, *graph.input, *graph.output, *graph.initializer, *graph.value_info):
+    values = (*graph.input, *graph.output, *graph.initializer, *graph.value_info)
+    for part in (graph, *graph.node, *values):
         del part.metadata_props[:]  # of the exporter: where in whose folders it found it
     content = proto.SerializeToString(deterministic=True)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
