@@ -97,7 +97,7 @@ def with_outputs(source: Path, executed: Path) -> str:
     text = nbformat.writes(notebook) + "\n"
     if (size := len(text.encode())) > MAX_NOTEBOOK:
         raise SglibError(
-            f"{source.name}: {size:,} bytes with its outputs, {MAX_NOTEBOOK:,} allowed"
+            f"{source.name}: {size:,} bytes with outputs, allowed are {MAX_NOTEBOOK:,}"
         )
     return text
 
