@@ -7,7 +7,7 @@ import numpy as np
 from _task import Task, Weights
 
 from sglib.studies.tables import BASELINE
-from sglib.training.compiled.engine import fit_compiled, warm_up
+from sglib.training.compiled import fit_compiled, warm_up
 from sglib.training.reference import Fit, fit_reference
 
 ONE_EPOCH = dataclasses.replace(BASELINE, n_epochs=1)

@@ -35,9 +35,7 @@ def choose_engine(experiment: Experiment, *, engine: str = "auto", device: str =
 def _why_not_compiled(experiment: Experiment, device: str) -> str | None:
     if device != "cpu":
         return f"it runs on the CPU, not on {device}"
-    from sglib.training.compiled.engine import (
-        supports,  # Numba starts slowly: only where it is asked for
-    )
+    from sglib.training.compiled import supports  # Numba starts slowly: only where it is asked for
 
     return supports(experiment)
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-import sglib.training.compiled.engine
+import sglib.training.compiled
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import make_split
