@@ -11,9 +11,8 @@ from numba import njit
 
 from sglib.training.compiled import adam, dense, layers, loop
 from sglib.training.compiled.engine import prepare_run, train
-from sglib.training.reference import FitData
 from sglib.training.schedule import make_schedule
-from sglib.training.settings import Experiment
+from sglib.training.settings import Experiment, FitData
 
 
 def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[int], None]]:

@@ -16,11 +16,12 @@ import torch
 from _common import Row, bench_core, load_part, parser, pin, warn_if_busy, write_results
 from _stages import stage_calls
 
-from sglib.models.networks import build_model, count_parameters
+from sglib.models.networks import build, count_parameters
 from sglib.studies.tables import BASELINE
 from sglib.training.compiled.layout import SIZES, Sizes
-from sglib.training.reference import FitData, scale_pixels
+from sglib.training.reference import scale_pixels
 from sglib.training.schedule import make_schedule
+from sglib.training.settings import FitData
 
 PACKAGES = ("numba", "llvmlite", "numpy", "torch")
 
@@ -38,7 +39,7 @@ def count_alive(model: str, data: FitData) -> tuple[int, int, int]:
     Of the fresh network and the first image, as `stage_calls` has them: what is zero adds nothing
     and has no gradient, so it is not work.
     """
-    net = build_model(model)
+    net = build(model)
     initial = make_schedule(dataclasses.replace(BASELINE, model=model), len(data.train_images), 0)
     net.load_state_dict({k: torch.from_numpy(w) for k, w in initial.initial.items()})
     image = torch.from_numpy(scale_pixels(data.train_images[:1], "unit"))[None]
@@ -143,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         calls = stage_calls(dataclasses.replace(base, lr=lr), data)
         measured[state] = measure(calls, n_rounds=chosen.rounds, repeat=chosen.repeat)
     fresh, trained = measured["fresh"], measured["trained"]
-    n_parameters = count_parameters(build_model(chosen.model))
+    n_parameters = count_parameters(build(chosen.model))
     alive = count_alive(chosen.model, data)
     table = work(SIZES[chosen.model], n_parameters, alive)
     peak, speed = core_peak(), bandwidth(3 * 4 * n_parameters)

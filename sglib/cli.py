@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from sglib import SglibError, __version__
-from sglib.cli_predict import Shard, export, predict
+from sglib.predict.command import Shard, predict
 from sglib.studies.profiles import DATA_CHOICES, PROFILES, Config
 from sglib.studies.tables import STUDIES
 
@@ -73,7 +73,6 @@ def main() -> None:
 
 
 main.add_command(predict)
-main.add_command(export)
 
 
 @main.group()
@@ -153,7 +152,7 @@ def _study_command(name: str) -> click.Command:
         **options: object,
     ) -> None:
         from sglib.analysis import runs as results
-        from sglib.data.load import load_data
+        from sglib.data import load_data
         from sglib.studies.run import run
         from sglib.studies.store import RunStore
 
@@ -190,7 +189,7 @@ def study_conclusions(
     """
     from sglib.analysis import claims as verdicts
     from sglib.analysis import runs as results
-    from sglib.data.load import load_data
+    from sglib.data import load_data
     from sglib.studies.run import run
     from sglib.studies.store import RunStore
 
@@ -226,35 +225,57 @@ def study_merge(folders: tuple[Path, ...], into: Path | None) -> None:
 @_seeds
 @_jobs
 @_device
-@click.option("--only", multiple=True, metavar="NN", help="Only these notebooks, such as 03.")
+@click.option(
+    "--notebook",
+    "--only",
+    "only",
+    multiple=True,
+    metavar="NN",
+    help="Only these notebooks, such as 03_l2.",
+)
+@click.option(
+    "-p",
+    "parameters",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Another value for the notebooks' parameters cell.",
+)
+@click.option(
+    "--published", is_flag=True, help="Run nothing: the pages of the outputs in the notebooks."
+)
 def report(
-    profile: str,
-    data: str,
-    seeds: int | None,
-    jobs: int | None,
-    device: str,
     only: tuple[str, ...],
+    parameters: tuple[tuple[str, str], ...],
+    published: bool,
+    **values: object,
 ) -> None:
     """Run the notebook series and export it as HTML; prints the path of the index page."""
-    from sglib.report.build import build_reports
+    from sglib.report.build import build_published, build_reports, literal
 
-    values = {"profile": profile, "data": data, "seeds": seeds, "jobs": jobs, "device": device}
-    _config(**values)
-    click.echo(build_reports(**values, only=only or None))  # type: ignore[arg-type]
+    if published:
+        click.echo(build_published())
+    else:
+        given = {name: literal(text) for name, text in parameters}
+        click.echo(build_reports(_config(**values), only=only, parameters=given))
 
 
 @main.command()
 @_profile
-@_data
+@click.option(
+    "--data",
+    type=click.Choice(["course", "synthetic"]),
+    default="course",
+    show_default=True,
+    help="What is published; synthetic only if you say so.",
+)
 @_seeds
 @_jobs
-def publish(profile: str, data: str, seeds: int | None, jobs: int | None) -> None:
-    """Write reports/tables, reports/figures and the README's results from the stored runs."""
-    from sglib.data.load import load_data
+def publish(**values: object) -> None:
+    """Run the series and write what is committed of it: notebooks with outputs, tables, figures."""
     from sglib.report.publish import publish as write
 
-    config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs)
-    for path in write(load_data(data), config):
+    for path in write(_config(**values)):
         click.echo(path)
 
 
@@ -264,7 +285,7 @@ def publish(profile: str, data: str, seeds: int | None, jobs: int | None) -> Non
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def ship(names: tuple[str, ...], data: str, seed: int) -> None:
     """Train the models that ship with the package (paper_1, paper_2, small, base, best)."""
-    from sglib.data.load import load_data
+    from sglib.data import load_data
     from sglib.report.ship import NAMES
     from sglib.report.ship import ship as train_and_write
 

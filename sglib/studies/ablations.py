@@ -2,8 +2,7 @@
 
 import dataclasses
 
-from sglib.data.augment import METHODS
-from sglib.data.policies import POLICIES, Chain
+from sglib.data.augment import METHODS, POLICIES, Chain
 from sglib.training.shipped import SHIPPED, Model
 
 _ONE = dataclasses.replace(SHIPPED["best"], n_networks=1)

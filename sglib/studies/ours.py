@@ -17,9 +17,8 @@ import numpy as np
 import pandas as pd
 
 from sglib.data.faces import FaceSet
-from sglib.data.load import renderer_digest
 from sglib.data.splits import make_split, n_folds
-from sglib.data.synthetic import distort
+from sglib.data.synthetic import distort, renderer_digest
 from sglib.files import run_facts
 from sglib.studies.profiles import Config
 from sglib.studies.run import run_study

@@ -2,13 +2,13 @@
 
 import pandas as pd
 import pytest
+from sglib.report.readme import MARKS
 
 from sglib import SglibError
 from sglib.data.faces import FaceData
 from sglib.models import files as weight_files
 from sglib.report import readme
 from sglib.report.publish import publish
-from sglib.report.readme import MARKS
 from sglib.studies.profiles import Config
 
 

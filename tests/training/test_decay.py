@@ -3,9 +3,9 @@
 import dataclasses
 
 import pytest
+from sglib.training.decay import compare_decays
 
 from sglib.studies.tables import BASELINE_2
-from sglib.training.decay import compare_decays
 
 ADAM, ADAMW = "Adam(weight_decay=λ)", "AdamW(weight_decay=λ)"
 

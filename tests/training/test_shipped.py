@@ -3,13 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from sglib.models.ours import build_network
+from sglib.training.shipped import SHIPPED, Model, fit_shipped, get_shipped, pretrain
 
 from sglib import SglibError
 from sglib.models.networks import count_parameters
-from sglib.models.ours import build_network
 from sglib.training import shipped
 from sglib.training.recipe import Recipe
-from sglib.training.shipped import SHIPPED, Model, fit_shipped, get_shipped, pretrain
 
 PHOTOS = Recipe(network="small", n_epochs=1)
 

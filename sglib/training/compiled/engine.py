@@ -29,9 +29,8 @@ from sglib.training.compiled.layout import (
     unpack,
 )
 from sglib.training.compiled.loop import train_epochs
-from sglib.training.reference import HISTORY, Fit, FitData
 from sglib.training.schedule import Schedule
-from sglib.training.settings import Experiment
+from sglib.training.settings import HISTORY, Experiment, Fit, FitData
 
 
 def fit_compiled(

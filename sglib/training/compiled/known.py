@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sglib.models.networks import MODELS
+from sglib.models.networks import NETWORKS
 from sglib.training.compiled.layout import SIZES, Sizes, make_weights, unpack
-from sglib.training.settings import Experiment
+from sglib.training.settings import METHODS_OF_TABLE_1, Experiment
 
 
 def supports(experiment: Experiment) -> str | None:
@@ -18,7 +18,9 @@ def supports(experiment: Experiment) -> str | None:
     name = experiment.model
     if name not in SIZES:
         return f"it knows {' and '.join(SIZES)}, not {name}"
-    difference = _difference(MODELS[name], SIZES[name], experiment.head)
+    if experiment.augment in METHODS_OF_TABLE_1:
+        return f"it mirrors images and knows no {experiment.augment}"
+    difference = _difference(NETWORKS[name], SIZES[name], experiment.head)
     if difference is None:
         return None
     return f"{name} is not the network that the compiled engine knows ({difference})"

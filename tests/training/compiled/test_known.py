@@ -23,7 +23,7 @@ def build(register, **changes):
 
 @pytest.fixture
 def register(monkeypatch):
-    return lambda builder: monkeypatch.setitem(networks.MODELS, "ConvNN_2", builder)
+    return lambda builder: monkeypatch.setitem(networks.NETWORKS, "ConvNN_2", builder)
 
 
 def test_the_papers_rows_are_supported_and_nothing_is_drawn():
@@ -37,6 +37,11 @@ def test_the_papers_rows_are_supported_and_nothing_is_drawn():
 def test_another_network_is_named():
     row = dataclasses.replace(BASELINE_2, model="ResNet")
     assert supports(row) == "it knows ConvNN_1 and ConvNN_2, not ResNet"
+
+
+def test_a_method_of_table_1_is_not_done():
+    row = dataclasses.replace(BASELINE_2, augment="rotation")
+    assert supports(row) == "it mirrors images and knows no rotation"
 
 
 def test_a_network_of_other_sizes_is_not_the_one_it_knows(register):
@@ -73,7 +78,8 @@ def test_a_network_that_answers_otherwise_is_not_the_one_it_knows(row, register)
 
 def test_a_network_with_another_head_is_not_the_one_it_knows(register):
     def always_logits(*, head="sigmoid", p_drop=0.0):
-        return networks.conv_nn_2(head="logit", p_drop=p_drop)
+        sizes = {"padding": (1, 0), "pool1": 3, "n_flat": 256, "n_hidden": 32}
+        return networks.ConvNN(**sizes, head="logit", p_drop=p_drop)
 
     register(always_logits)
     assert "other outputs" in supports(BASELINE_2)

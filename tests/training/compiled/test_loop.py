@@ -12,8 +12,8 @@ from numba import njit
 
 from sglib.studies.tables import BASELINE_2
 from sglib.training.compiled import engine, fit_compiled, loop, warm_up
-from sglib.training.reference import FitData
 from sglib.training.schedule import make_schedule
+from sglib.training.settings import FitData
 
 
 @njit(nogil=True)
