@@ -23,7 +23,7 @@ from sglib.studies.run import run_study
 from sglib.studies.store import RunStore
 from sglib.studies.tables import STUDIES
 from sglib.studies.units import Unit, plan
-from sglib.training.compiled.engine import warm_up
+from sglib.training.compiled import warm_up
 
 PACKAGES = ("torch", "torchvision", "numba", "numpy", "pandas", "pyarrow", "joblib", "pillow")
 

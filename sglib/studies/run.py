@@ -165,9 +165,10 @@ def _run_all(
         return
     # The compiled engine releases the interpreter lock: threads start at once and share the
     # images. The reference engine needs processes; a GPU serves one process.
-    compiled = [unit for unit in todo if unit.engine == "compiled"]
+    compiled = [unit for unit in todo if unit.engine.startswith("compiled")]
     on_cpu = [unit for unit in todo if unit.engine == "reference-cpu"]
-    yield from (work(u, faces) for u in todo if u.engine not in ("compiled", "reference-cpu"))
+    on_cpus = ("compiled", "compiled-shuffled", "reference-cpu")
+    yield from (work(unit, faces) for unit in todo if unit.engine not in on_cpus)
     for part, kind in ((compiled, "threading"), (on_cpu, "loky")):
         if part:
             workers = joblib.Parallel(
