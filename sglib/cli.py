@@ -77,7 +77,7 @@ main.add_command(predict)
 
 @main.group()
 def data() -> None:
-    """Import and verify the course set."""
+    """Import and verify the course set and the public originals."""
 
 
 @data.command("fetch")
@@ -93,6 +93,18 @@ def data_fetch(source: str | None) -> None:
     from sglib.data.course import fetch
 
     click.echo(fetch(source))
+
+
+@data.command("fetch-cmu")
+@click.option("--from", "source", metavar="PATH|URL", help="The originals; default: UCI's archive.")
+def data_fetch_cmu(source: str | None) -> None:
+    """Import the public originals and tell who of them is in the course set."""
+    from sglib.data import cmu, course, load_data
+
+    click.echo(cmu.fetch_cmu(source))
+    if course.is_imported():
+        table = cmu.overlap(cmu.load_cmu(), load_data("course").train)
+        click.echo(table.to_string(index=False, float_format="%.1f"), err=True)
 
 
 @data.command("check")
