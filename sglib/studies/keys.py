@@ -18,7 +18,7 @@ import torch
 
 from sglib.data.faces import HEIGHT, WIDTH, FaceSet
 from sglib.data.splits import make_split
-from sglib.models.networks import build_model
+from sglib.models.networks import build as build_model
 from sglib.studies.store import N_ASKED
 from sglib.training.reference import FitData, fit_reference
 from sglib.training.schedule import make_schedule
