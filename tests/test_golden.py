@@ -11,9 +11,9 @@ import pytest
 
 from sglib.data.synthetic import make_synthetic
 from sglib.predict.classifier import load
+from sglib.studies.run import plan
 from sglib.studies.store import N_ASKED
 from sglib.studies.tables import STUDIES
-from sglib.studies.units import plan
 
 PICTURES = ["19a15c650582588c", "2424fb104598ce2f"]
 KEYS = {

@@ -16,7 +16,7 @@ from sglib.data.faces import FaceSet
 from sglib.data.splits import make_split
 from sglib.models.ensemble import Ensemble
 from sglib.models.networks import build
-from sglib.studies.keys import one_thread
+from sglib.studies.fingerprint import one_thread
 from sglib.studies.ours import SHIPPED, shorten
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.tables import study

@@ -17,7 +17,7 @@ from sglib.data.augment import METHODS, POLICIES, Chain
 from sglib.data.faces import FaceSet
 from sglib.data.splits import Split
 from sglib.data.synthetic import renderer_digest
-from sglib.studies.keys import fingerprint
+from sglib.studies.fingerprint import fingerprint
 from sglib.studies.profiles import Config
 from sglib.studies.run import Run, run_study, spread
 from sglib.studies.store import RunStore
