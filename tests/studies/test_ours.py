@@ -10,7 +10,6 @@ import torch
 from sglib.analysis import calibration_of_ours as better_calibration
 from sglib.analysis import tables_of_ours as better_tables
 from sglib.analysis.tables_of_ours import model_table, per_person
-from sglib.models import files as weight_files
 from sglib.studies import ablations
 from sglib.studies import ours as better
 from sglib.studies.ours import ModelUnit, plan_models, run_models
