@@ -14,8 +14,8 @@ from pathlib import Path
 
 from _common import Row, bench_core, median, parser, pin, warn_if_busy, write_results
 
+from sglib.data import load_data
 from sglib.data.faces import FaceSet
-from sglib.data.load import load_data
 from sglib.data.splits import make_split
 from sglib.files import n_usable_cpus
 from sglib.studies.profiles import Profile
@@ -23,7 +23,7 @@ from sglib.studies.run import run_study
 from sglib.studies.store import RunStore
 from sglib.studies.tables import STUDIES
 from sglib.studies.units import Unit, plan
-from sglib.training.compiled.engine import warm_up
+from sglib.training.compiled import warm_up
 
 PACKAGES = ("torch", "torchvision", "numba", "numpy", "pandas", "pyarrow", "joblib", "pillow")
 
@@ -31,7 +31,7 @@ PACKAGES = ("torch", "torchvision", "numba", "numpy", "pandas", "pyarrow", "jobl
 def n_steps(unit: Unit, faces: FaceSet) -> int:
     """Return the steps of a run at batch size 1."""
     e = unit.experiment
-    n_train = len(make_split(faces, unit.scheme, fold=unit.fold, split_seed=unit.split_seed).train)
+    n_train = len(make_split(faces, unit.scheme, fold=unit.fold, split_seed=unit.seed).train)
     added = int(e.augment_fraction * n_train) if e.augment == "flip_add" else 0
     return e.n_epochs * (n_train + added)
 

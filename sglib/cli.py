@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from sglib import SglibError, __version__
-from sglib.cli_predict import Shard, export, predict
+from sglib.predict.command import Shard, predict
 from sglib.studies.profiles import DATA_CHOICES, PROFILES, Config
 from sglib.studies.tables import STUDIES
 
@@ -73,12 +73,11 @@ def main() -> None:
 
 
 main.add_command(predict)
-main.add_command(export)
 
 
 @main.group()
 def data() -> None:
-    """Import and verify the course set."""
+    """Import and verify the course set and the public originals."""
 
 
 @data.command("fetch")
@@ -94,6 +93,18 @@ def data_fetch(source: str | None) -> None:
     from sglib.data.course import fetch
 
     click.echo(fetch(source))
+
+
+@data.command("fetch-cmu")
+@click.option("--from", "source", metavar="PATH|URL", help="The originals; default: UCI's archive.")
+def data_fetch_cmu(source: str | None) -> None:
+    """Import the public originals and tell who of them is in the course set."""
+    from sglib.data import cmu, course, load_data
+
+    click.echo(cmu.fetch_cmu(source))
+    if course.is_imported():
+        table = cmu.overlap(cmu.load_cmu(), load_data("course").train)
+        click.echo(table.to_string(index=False, float_format="%.1f"), err=True)
 
 
 @data.command("check")
@@ -153,7 +164,7 @@ def _study_command(name: str) -> click.Command:
         **options: object,
     ) -> None:
         from sglib.analysis import runs as results
-        from sglib.data.load import load_data
+        from sglib.data import load_data
         from sglib.studies.run import run
         from sglib.studies.store import RunStore
 
@@ -190,7 +201,7 @@ def study_conclusions(
     """
     from sglib.analysis import claims as verdicts
     from sglib.analysis import runs as results
-    from sglib.data.load import load_data
+    from sglib.data import load_data
     from sglib.studies.run import run
     from sglib.studies.store import RunStore
 
@@ -286,7 +297,7 @@ def publish(**values: object) -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def ship(names: tuple[str, ...], data: str, seed: int) -> None:
     """Train the models that ship with the package (paper_1, paper_2, small, base, best)."""
-    from sglib.data.load import load_data
+    from sglib.data import load_data
     from sglib.report.ship import NAMES
     from sglib.report.ship import ship as train_and_write
 

@@ -10,9 +10,8 @@ from torch import Generator, Tensor
 
 from sglib import SglibError
 from sglib.analysis.people import per_person_means, person_interval
-from sglib.data.augment import METHODS
+from sglib.data.augment import METHODS, blur, lower_black_point
 from sglib.data.faces import FaceSet
-from sglib.data.policies import blur, lower_black_point
 from sglib.data.synthetic import distort
 from sglib.studies.heldout import HeldOut
 from sglib.training.recipe import to_input

@@ -22,7 +22,7 @@ import pandas as pd
 from nbformat import NotebookNode
 
 from sglib import SglibError
-from sglib.data.load import load_data
+from sglib.data import load_data
 from sglib.files import replacing, repo_root, reports_dir
 from sglib.report import drawing
 from sglib.report.build import build_published, execute, list_series

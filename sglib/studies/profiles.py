@@ -3,11 +3,10 @@
 import dataclasses
 
 from sglib import SglibError
+from sglib.data.faces import DATA_CHOICES
 from sglib.files import check_device, n_usable_cpus
 from sglib.studies.tables import Study
 from sglib.training.settings import Experiment
-
-DATA_CHOICES = ("auto", "course", "synthetic")  # as data.load_data takes them
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 What runs where (threads, processes, a cluster, one shard of a job array) never changes a number.
 """
 
+import collections
 import functools
 import logging
 import sys
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.studies.profiles import PROFILES, Config
-from sglib.studies.store import RunStore
+from sglib.studies.store import N_ASKED, RunStore
 from sglib.studies.tables import study as study_by_name
 from sglib.studies.units import Unit, plan, run_unit, shard
 
@@ -27,7 +28,7 @@ log = logging.getLogger("sglib")
 
 @functools.lru_cache(maxsize=2)
 def _load_faces(name: str) -> FaceSet:
-    from sglib.data.load import load_data
+    from sglib.data import load_data
 
     source, _, part = name.partition("-")
     return getattr(load_data(source), part)
@@ -78,6 +79,7 @@ def run_study(
     todo = list({unit.key: unit for unit in units if unit.key not in done}.values())
     if todo:
         log.info("%s: %d runs, %d of them stored", label, len(units), len(units) - len(todo))
+        _tell_outdated(todo, done)
         rows = _run_all(todo, faces, work or run_unit, jobs, backend, scheduler)
         for row in _with_progress(rows, len(todo), label, progress):
             store.add(row)
@@ -135,6 +137,17 @@ def run(
     )
 
 
+def _tell_outdated(todo: Sequence[Unit], stored: set[str]) -> None:
+    """Say how many stored runs were asked the same, but of other code."""
+    asked = {key[:N_ASKED] for key in stored}
+    counts = collections.Counter(unit.name for unit in todo if unit.key[:N_ASKED] in asked)
+    for name, count in counts.items():
+        log.warning(
+            "%d stored runs of %s were made by another network or method; running them again",
+            *(count, name),
+        )
+
+
 def _run_all(
     todo: list[Unit],
     faces: FaceSet,
@@ -152,9 +165,10 @@ def _run_all(
         return
     # The compiled engine releases the interpreter lock: threads start at once and share the
     # images. The reference engine needs processes; a GPU serves one process.
-    compiled = [unit for unit in todo if unit.engine == "compiled"]
+    compiled = [unit for unit in todo if unit.engine.startswith("compiled")]
     on_cpu = [unit for unit in todo if unit.engine == "reference-cpu"]
-    yield from (work(u, faces) for u in todo if u.engine not in ("compiled", "reference-cpu"))
+    on_cpus = ("compiled", "compiled-shuffled", "reference-cpu")
+    yield from (work(unit, faces) for unit in todo if unit.engine not in on_cpus)
     for part, kind in ((compiled, "threading"), (on_cpu, "loky")):
         if part:
             workers = joblib.Parallel(

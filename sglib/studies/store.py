@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from sglib import SglibError
 from sglib.files import replacing, runs_dir
 
+N_ASKED = 32  # leading digits of a key that say what was asked; the rest say of what code
 MERGE_AT = 256  # parts; below it a merge costs more than it saves
 
 
@@ -90,9 +91,30 @@ class RunStore:
             raise SglibError(f"{other.folder}: no run store there")
         new = sorted(other.keys() - self.keys())
         if new:
-            table = pa.Table.from_pandas(other.load(new), preserve_index=False)
-            self._write(table, self._segments / f"{uuid.uuid4().hex[:16]}.parquet")
+            self._add_segment(other.load(new))
         return len(new)
+
+    def rekey(self, old: "RunStore", keys: Iterable[str], *, processor: str) -> int:
+        """Take over runs of a store from before keys held a fingerprint; return how many.
+
+        For the one who knows that the training code has not changed since; the column `commit`
+        keeps telling which made them.
+
+        Args:
+            old: a store whose keys are the first half of today's, see `keys.key_of`.
+            keys: of the runs wanted, from `run.plan`.
+            processor: name of the processor that the old runs were made on.
+        """
+        wanted = {key[:N_ASKED]: key for key in set(keys) - self.keys()}
+        frame = old.load(wanted).drop(columns="split_seed", errors="ignore")
+        if len(frame):
+            frame = frame.assign(key=frame["key"].map(wanted), processor=processor)
+            self._add_segment(frame)
+        return len(frame)
+
+    def _add_segment(self, frame: pd.DataFrame) -> None:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        self._write(table, self._segments / f"{uuid.uuid4().hex[:16]}.parquet")
 
     @staticmethod
     def _read(paths: Iterable[Path], columns: list[str] | None = None) -> Iterator[pa.Table]:

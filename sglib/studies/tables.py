@@ -184,3 +184,20 @@ TECHNIQUES = ("baseline", "flip", "l2", "dropout25", "dropout50", "final")
 def technique(name: str) -> str:
     """Return which of `TECHNIQUES` an experiment's name begins with, or "ours"."""
     return next((known for known in TECHNIQUES if name.startswith(known)), "ours")
+
+
+def words(name: str) -> str:
+    """Return an experiment's name in words: "dropout 50 %, ConvNN_2"."""
+    parts = name.split("_")
+    network = next((f"ConvNN_{part}" for part in parts[1:] if part in ("1", "2")), "")
+    known = {
+        "baseline": "plain",
+        "baseline50": "plain, 50 epochs",
+        "baseline60": "plain, 60 epochs",
+        "flip": "mirrored copies",
+        "l2": "L2",
+        "dropout25": "dropout 25 %",
+        "dropout50": "dropout 50 %",
+        "final": "dropout 50 % and L2",
+    }
+    return f"{known.get(parts[0], parts[0])}, {network}" if network else name

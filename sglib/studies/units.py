@@ -6,24 +6,18 @@ determines its result.
 
 import dataclasses
 import functools
-import hashlib
-import json
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-
-import torch
+from collections.abc import Sequence
 
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import make_split, n_folds
 from sglib.files import run_facts
+from sglib.studies.keys import fingerprint, key_of, one_thread
 from sglib.studies.tables import Study
 from sglib.training.fit import choose_engine, fit
 from sglib.training.reference import HISTORY
 from sglib.training.settings import Experiment
-
-METHOD = 1  # enters every key: raise it when the same settings come to give other numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +27,11 @@ class Unit:
     experiment: Experiment
     scheme: str
     fold: int
-    seed: int
+    seed: int  # of the split and of every draw
     engine: str  # resolved: "compiled" or "reference-<device>"
     data: str  # name of the set, as in FaceSet.name
     digest: str  # of the set
-
-    @property
-    def split_seed(self) -> int:
-        """The seed of the split: each repetition draws folds of its own."""
-        return self.seed
+    fingerprint: str  # of the network and the training, see `keys.fingerprint`
 
     @property
     def name(self) -> str:
@@ -55,17 +45,15 @@ class Unit:
 
     @functools.cached_property
     def key(self) -> str:
-        """Return the hash of what determines the result; equal procedures share a run."""
-        determines = {
-            "method": METHOD,
-            "settings": self.experiment.settings(),
-            "digest": self.digest,
-            "split": [self.scheme, self.fold],
-            "seed": self.seed,
-            "engine": self.engine,
-        }
-        text = json.dumps(determines, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        """Return what names the run in a store, see `keys.key_of`."""
+        return key_of(
+            self.experiment.settings(),
+            digest=self.digest,
+            split=[self.scheme, self.fold],
+            seed=self.seed,
+            engine=self.engine,
+            fingerprint=self.fingerprint,
+        )
 
 
 def plan(
@@ -90,8 +78,9 @@ def plan(
     scheme = scheme or study.scheme
     folds = range(min(n_folds(scheme, faces), max_folds or sys.maxsize))
     engines = {row: choose_engine(row, engine=engine, device=device) for row in study.rows}
+    prints = {row: fingerprint(row, faces, scheme) for row in study.rows}
     return [
-        Unit(row, scheme, fold, seed, engines[row], faces.name, faces.digest)
+        Unit(row, scheme, fold, seed, engines[row], faces.name, faces.digest, prints[row])
         for seed in range(n_seeds)
         for fold in folds
         for row in study.rows
@@ -116,7 +105,7 @@ def run_unit(unit: Unit, faces: FaceSet) -> dict[str, object]:
             f"{unit.data}: this machine has other data (digest {faces.digest[:12]}) "
             f"than the study was planned on ({unit.digest[:12]})"
         )
-    split = make_split(faces, unit.scheme, fold=unit.fold, split_seed=unit.split_seed)
+    split = make_split(faces, unit.scheme, fold=unit.fold, split_seed=unit.seed)
     name, _, device = unit.engine.partition("-")
     with one_thread(name == "reference"):
         result = fit(
@@ -134,7 +123,6 @@ def run_unit(unit: Unit, faces: FaceSet) -> dict[str, object]:
         "digest": unit.digest,
         "scheme": unit.scheme,
         "fold": unit.fold,
-        "split_seed": unit.split_seed,
         "seed": unit.seed,
         "engine": result.engine,
         "n_train": len(split.train),
@@ -145,16 +133,3 @@ def run_unit(unit: Unit, faces: FaceSet) -> dict[str, object]:
         "seconds": result.seconds,
         **run_facts(),
     }
-
-
-@contextmanager
-def one_thread(needed: bool) -> Iterator[None]:
-    """Hold PyTorch to one thread: more threads change the order of sums, and so the last bits."""
-    before = torch.get_num_threads()
-    if needed and before != 1:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        if needed and before != 1:
-            torch.set_num_threads(before)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sglib.data.load import load_data
+from sglib.data import load_data
 from sglib.studies.run import run_study
 from sglib.studies.store import RunStore
 from sglib.studies.tables import BASELINE, Study

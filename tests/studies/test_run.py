@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from sglib import SglibError
+from sglib.models import networks
 from sglib.studies import run as study_module
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.run import run, run_study
-from sglib.studies.store import RunStore
+from sglib.studies.store import N_ASKED, RunStore
 from sglib.studies.tables import BASELINE, Study
 from sglib.studies.units import plan
 
@@ -58,6 +59,32 @@ def test_a_second_launch_starts_nothing(units, tiny_faces, tmp_path, monkeypatch
     monkeypatch.setattr(study_module, "run_unit", never)
     again = run_study(units, tiny_faces, store=store)
     pd.testing.assert_frame_equal(first, again)
+
+
+def test_runs_of_another_network_are_named_and_made_again(tiny_faces, tmp_path, caplog):
+    store = RunStore(tmp_path)
+    own = dataclasses.replace(SMALL, rows=ROWS[1:])
+    options = {"max_folds": 1, "engine": "reference"}
+    first = run_study(plan(own, tiny_faces, **options), tiny_faces, store=store)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(networks.MODELS, "ConvNN_1", networks.conv_nn_2)
+        second = run_study(plan(own, tiny_faces, **options), tiny_faces, store=store)
+    assert "1 stored runs of dropout50_x were made by another network or method" in caplog.text
+    assert first["val_loss"][0].tolist() != second["val_loss"][0].tolist()
+
+
+def test_a_store_from_before_fingerprints_can_be_taken_over(units, tiny_faces, tmp_path, expected):
+    old = RunStore(tmp_path / "old")
+    for row in expected.drop(columns="processor").to_dict("records"):
+        old.add(row | {"key": row["key"][:N_ASKED], "split_seed": row["seed"]})
+    new = RunStore(tmp_path / "new")
+    assert new.rekey(old, [unit.key for unit in units[1:]], processor="P") == len(units) - 1
+    assert new.rekey(old, [unit.key for unit in units], processor="Q") == 1
+    found = new.load(unit.key for unit in units)
+    assert results(found) == results(expected)
+    assert found["processor"].tolist() == ["Q", *["P"] * (len(units) - 1)]
+    assert "split_seed" not in found
+    assert found["commit"].tolist() == expected["commit"].tolist()
 
 
 def test_worker_processes_give_the_same_rows(units, tiny_faces, tmp_path, expected):
@@ -142,7 +169,7 @@ def test_wrong_options_are_refused(units, tiny_faces, tmp_path, options, message
 
 KILLED = """
 import dataclasses, sys
-from sglib.data.load import load_data
+from sglib.data import load_data
 from sglib.studies.tables import BASELINE, Study
 from sglib.studies.store import RunStore
 from sglib.studies.run import run_study

@@ -1,4 +1,4 @@
-"""units: a key is the hash of what determines the result, and of nothing else."""
+"""units: planning, sharding and doing one run."""
 
 import dataclasses
 
@@ -7,38 +7,8 @@ import pytest
 import torch
 
 from sglib import SglibError
-from sglib.studies import units
 from sglib.studies.tables import BASELINE, study
 from sglib.studies.units import Unit, plan, run_unit, shard
-
-UNIT = Unit(BASELINE, "kfold", 0, 0, "compiled", "synthetic-train", "d1")
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        dataclasses.replace(UNIT, experiment=dataclasses.replace(BASELINE, lr=0.001)),
-        dataclasses.replace(UNIT, scheme="person"),
-        dataclasses.replace(UNIT, fold=1),
-        dataclasses.replace(UNIT, seed=1),
-        dataclasses.replace(UNIT, engine="reference-cpu"),
-        dataclasses.replace(UNIT, digest="d2"),
-    ],
-    ids=["settings", "scheme", "fold", "seed", "engine", "data"],
-)
-def test_what_changes_the_result_changes_the_key(other):
-    assert other.key != UNIT.key
-
-
-def test_a_raised_method_number_changes_every_key(monkeypatch):
-    before = dataclasses.replace(UNIT).key
-    monkeypatch.setattr(units, "METHOD", units.METHOD + 1)
-    assert dataclasses.replace(UNIT).key != before
-
-
-def test_names_do_not_change_the_key():
-    renamed = dataclasses.replace(BASELINE, name="other", section="9", augment_fraction=0.1)
-    assert dataclasses.replace(UNIT, experiment=renamed, data="x").key == UNIT.key
 
 
 def test_plan_lists_every_row_fold_and_seed_once(tiny_faces):
@@ -60,7 +30,7 @@ def test_shards_are_disjoint_and_cover_all(tiny_faces):
 
 def small_unit(faces, **changes):
     row = dataclasses.replace(BASELINE, n_epochs=2, **changes)
-    return Unit(row, "kfold", 1, 3, "reference-cpu", faces.name, faces.digest)
+    return Unit(row, "kfold", 1, 3, "reference-cpu", faces.name, faces.digest, "f")
 
 
 def test_a_run_does_not_depend_on_the_number_of_threads(tiny_faces):
