@@ -17,6 +17,7 @@ print("on stderr", file=sys.stderr)
 figure, ax = plt.subplots(figsize=(3, 2)); ax.plot([0, 1])
 show.figure(figure, alt="a line", caption="n = 1", save="line", lead=True)
 show.table(pd.DataFrame({"name": ["a|b"], "acc": [0.5]}), save="rates")
+show.table(pd.DataFrame({"model": ["base"], "acc": [0.9973]}), caption="n = 12.", lead=True)
 show.headline("Lead sentence.", lead=True)
 show.headline("A finding.")
 profile"""
@@ -31,6 +32,8 @@ between
 <!-- end of findings -->
 <!-- table rates: written by `sglib publish` -->
 <!-- end of table rates -->
+<!-- table: written by `sglib publish` -->
+<!-- end of table -->
 after
 """
 
@@ -97,6 +100,7 @@ def test_the_readme_repeats_sentence_figure_findings_and_tables(checkout):
     assert (root / "reports/figures/line-dark.png").is_file()
     assert "- A finding. ([Only one](notebooks/00_only.ipynb))" in text
     assert "| a\\|b | 0.500 |" in text
+    assert "| base | 0.997 |\n\nn = 12.\n<!-- end of table -->" in text
     assert text.endswith("after\n")
 
 

@@ -10,8 +10,6 @@ import torch
 from sglib.analysis import calibration_of_ours as better_calibration
 from sglib.analysis import tables_of_ours as better_tables
 from sglib.analysis.tables_of_ours import model_table, per_person
-from sglib.models import files as weight_files
-from sglib.report import card as model_card
 from sglib.studies import ablations
 from sglib.studies import ours as better
 from sglib.studies.ours import plan_models, run_models
@@ -178,13 +176,3 @@ def test_ablations_change_one_thing_at_a_time():
     assert list(ablations.rows_for(rows, "smoke")) == list(rows)[:3]
     assert ablations.rows_for(rows, "full") is rows
     assert technique("twin only") == "ours"
-
-
-def test_model_card_names_every_shipped_file_and_its_people(frame, four):
-    card = model_card.model_card(four, frame)
-    for name in weight_files.shipped():
-        assert f"| {name} |" in card
-    assert "| small | 0.8750 [" in card
-    assert "### By person" in card
-    assert "limits" in card
-    assert "/" not in model_card.to_markdown(pd.DataFrame({"a": ["b"]}))
