@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from sglib.training.shipped import Model
 
 from sglib import SglibError
 from sglib.analysis.runs import STUCK_BELOW
@@ -21,7 +22,6 @@ from sglib.studies.heldout import (
 from sglib.studies.profiles import Config
 from sglib.training.fit import fit
 from sglib.training.recipe import Recipe, predict_probs, to_input
-from sglib.training.shipped import Model
 
 TINY = Model(
     photos=Recipe(network="small", policy=POLICIES["none"], n_epochs=15, batch_size=8),

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sglib.training.shipped import N_TWIN, SHIPPED, Model
 
 from sglib.analysis import calibration_of_ours as better_calibration
 from sglib.analysis import tables_of_ours as better_tables
@@ -18,7 +19,6 @@ from sglib.studies.store import RunStore
 from sglib.studies.tables import technique
 from sglib.training import pretrained
 from sglib.training.recipe import Recipe
-from sglib.training.shipped import N_TWIN, SHIPPED, Model
 
 TINY = Model(photos=Recipe(network="small", n_epochs=1, batch_size=16))
 
