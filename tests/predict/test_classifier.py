@@ -8,11 +8,11 @@ import pytest
 import torch
 from model_fakes import make_model, random_images, save_model, write_jpegs
 from scipy.special import expit, logit, softmax
+from sglib.models.ours import build_network
 
 from sglib import SglibError
 from sglib.models import files as weight_files
 from sglib.models.ensemble import SECOND_LOOK, Scorer
-from sglib.models.ours import build_network
 from sglib.predict.classifier import Classifier, load
 from sglib.training.recipe import predict_probs, settle
 from sglib.training.reference import evaluate

@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from sglib.studies.units import plan
 
 from sglib.data import load_data
 from sglib.studies.run import run_study
 from sglib.studies.store import RunStore
 from sglib.studies.tables import BASELINE, Study
-from sglib.studies.units import plan
 
 pytest.importorskip("distributed")
 

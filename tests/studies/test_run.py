@@ -7,6 +7,7 @@ import time
 
 import pandas as pd
 import pytest
+from sglib.studies.units import plan
 
 from sglib import SglibError
 from sglib.studies import run as study_module
@@ -14,7 +15,6 @@ from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.run import run, run_study
 from sglib.studies.store import RunStore
 from sglib.studies.tables import BASELINE, Study
-from sglib.studies.units import plan
 
 ROWS = tuple(
     dataclasses.replace(BASELINE, name=name, n_epochs=2, p_drop=p)

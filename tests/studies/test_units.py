@@ -5,11 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from sglib.studies.units import Unit, plan, run_unit, shard
 
 from sglib import SglibError
 from sglib.studies import units
 from sglib.studies.tables import BASELINE, study
-from sglib.studies.units import Unit, plan, run_unit, shard
 
 UNIT = Unit(BASELINE, "kfold", 0, 0, "compiled", "synthetic-train", "d1")
 

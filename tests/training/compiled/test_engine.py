@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from sglib import SglibError
-from sglib.models.networks import build_model
+from sglib.models.networks import build
 from sglib.studies.paper import LOSS_FLOOR
 from sglib.studies.tables import BASELINE, BASELINE_2, PAPER
 from sglib.training.compiled import loop as compiled_loop
@@ -53,7 +53,7 @@ def settings(base=BASELINE, **changes):
 
 def step_of_pytorch(row, initial, images, labels, *, mask=None, dtype=torch.float64):
     """Return loss, gradients with λw, and the weights after one step of plain Adam."""
-    model = build_model(row.model, head=row.head, p_drop=row.p_drop)
+    model = build(row.model, head=row.head, p_drop=row.p_drop)
     model.load_state_dict({name: torch.tensor(value) for name, value in initial.items()})
     model.to(dtype).train()
     optimizer = torch.optim.Adam(
@@ -205,7 +205,7 @@ def test_three_epochs_give_the_same_predictions(row, dtype, many):
     x = torch.tensor(scale_pixels(images, row.scaling))[:, None]
     preds = []
     for fitted in fits:
-        model = build_model(row.model, head=row.head)
+        model = build(row.model, head=row.head)
         model.load_state_dict({k: torch.tensor(v) for k, v in fitted.weights.items()})
         _, _, probs = evaluate(model, x, torch.zeros(len(x), dtype=torch.int64))
         preds.append(probs > 0.5)
