@@ -123,11 +123,22 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
 
 
+@functools.cache
+def processor() -> str:
+    """Return the name of the processor: float32 training gives other runs on another one."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
 def run_facts() -> dict[str, str]:
     """Return the columns that tell where and when a row of the run store was made."""
     return {
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": machine(),
+        "processor": processor(),
         "versions": json.dumps(versions()),
         "commit": git_commit(),
     }

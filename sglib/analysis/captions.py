@@ -1,13 +1,12 @@
 """The paper's captions beside our runs: inside or outside, and which reading comes closer."""
 
-import dataclasses
 from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
 from sglib.analysis.runs import MEASURES, run_values
-from sglib.studies.paper import PRINTED, printed
+from sglib.studies.paper import PRINTED
 from sglib.studies.tables import PAPER
 
 
@@ -32,7 +31,7 @@ def compare_with_printed(frame: pd.DataFrame, *, suffix: str = "") -> pd.DataFra
         runs = values[values["name"] == experiment.name + suffix]
         if runs.empty:
             continue
-        caption = printed(experiment.name)
+        caption = PRINTED.loc[experiment.name]
         for measure in MEASURES:
             both = runs[[measure, f"{measure}_mean"]].round(3)
             low, high = both.min().min(), both.max().max()
@@ -101,8 +100,7 @@ def scaling_table(unit: pd.DataFrame, symmetric: pd.DataFrame) -> pd.DataFrame:
 
 def printed_table(names: Iterable[str]) -> pd.DataFrame:
     """Return the paper's captions of some experiments, as printed."""
-    rows = [dataclasses.asdict(printed(name)) for name in names]
-    return pd.DataFrame(rows).set_index("experiment")
+    return PRINTED.loc[list(names)].drop(columns="experiment")
 
 
 def captions(names: Iterable[str]) -> dict[str, dict[str, dict[str, float]]]:
@@ -110,7 +108,7 @@ def captions(names: Iterable[str]) -> dict[str, dict[str, dict[str, float]]]:
 
     Names that the paper does not print are left out.
     """
-    known = {row.experiment: row for row in PRINTED}
+    known = {row.experiment: row for row in PRINTED.itertuples()}
     return {
         name: {
             "loss": {"train": known[name].train_loss, "val": known[name].val_loss},

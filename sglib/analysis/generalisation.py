@@ -56,9 +56,9 @@ def printed_points() -> pd.DataFrame:
     """Return the 24 printed (error rate, loss) points: training and validation of 12 captions."""
     return pd.DataFrame(
         {
-            "part": [part for _ in PRINTED for part in ("train", "val")],
-            "error": [1 - acc for row in PRINTED for acc in (row.train_acc, row.val_acc)],
-            "loss": [loss for row in PRINTED for loss in (row.train_loss, row.val_loss)],
+            "part": [part for _ in range(len(PRINTED)) for part in ("train", "val")],
+            "error": 1 - PRINTED[["train_acc", "val_acc"]].to_numpy().ravel(),
+            "loss": PRINTED[["train_loss", "val_loss"]].to_numpy().ravel(),
         }
     )
 
@@ -149,7 +149,7 @@ def split_luck(frame: pd.DataFrame) -> pd.DataFrame:
     Returns:
         index name; mean, std, low (2.5 %), high (97.5 %), printed, n. Last epoch.
     """
-    printed = {row.experiment: row.val_acc for row in PRINTED}
+    printed = PRINTED["val_acc"]
     values = run_values(frame).groupby("name", sort=False)["val_acc"]
     return pd.DataFrame(
         {

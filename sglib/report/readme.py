@@ -7,7 +7,7 @@ import pandas as pd
 from sglib import SglibError
 from sglib.data.faces import FaceData
 from sglib.files import git_commit, repo_root
-from sglib.studies.paper import printed
+from sglib.studies.paper import PRINTED
 from sglib.studies.profiles import Config
 
 MARKS = ("<!-- results: written by `sglib publish` -->", "<!-- end of results -->")
@@ -36,7 +36,7 @@ def result_table(twelve: pd.DataFrame, symmetric: pd.DataFrame, schemes: pd.Data
     ]
     for name in one.index:
         caption, ours, other, unseen = (
-            printed(name),
+            PRINTED.loc[name],
             one.loc[name],
             two.loc[name],
             schemes.loc[name],

@@ -45,6 +45,27 @@ def test_auto_falls_back_where_the_compiled_engine_does_not_apply(monkeypatch):
         choose_engine(ROW, engine="compiled")
 
 
+def test_a_method_of_table_1_runs_on_the_reference_engine():
+    row = dataclasses.replace(ROW, augment="rotation")
+    assert choose_engine(row) == "reference-cpu"
+    with pytest.raises(SglibError, match="it mirrors images and knows no rotation"):
+        choose_engine(row, engine="compiled")
+
+
+@pytest.mark.parametrize(
+    ("train_acc", "expected"),
+    [
+        ([0.5, 0.6, 0.69], "never"),
+        ([0.5, 0.9, 0.95], "learned"),
+        ([0.9] * 20 + [0.5] * 10, "collapsed"),
+        ([0.9] * 25 + [0.5] * 5, "learned"),
+        ([0.5] * 5 + [0.7] * 5, "learned"),
+    ],
+)
+def test_a_run_never_learned_collapsed_or_learned(train_acc, expected):
+    assert outcome(np.array(train_acc)) == expected
+
+
 def test_choices_that_cannot_be_are_refused():
     with pytest.raises(SglibError, match="engine must be one of auto, reference, compiled, got 'j"):
         choose_engine(ROW, engine="jax")
@@ -102,20 +123,6 @@ def test_held_back_labels_cannot_be_trained_on(tiny_faces):
     test = FaceSet(name="course-test", images=tiny_faces.images, ids=tiny_faces.ids)
     with pytest.raises(SglibError, match="course-test: the labels are held back"):
         fit(ROW, test, split, seed=0)
-
-
-@pytest.mark.parametrize(
-    ("train_acc", "expected"),
-    [
-        ([0.5, 0.69, 0.6], "never"),
-        ([0.5, 0.7, 0.9], "learned"),
-        ([0.95] * 10 + [0.5] * 6 + [0.9] * 4, "collapsed"),
-        ([0.5] * 10 + [0.9] * 6 + [0.5] * 4, "learned"),
-        ([0.9, 0.5, 0.5], "collapsed"),
-    ],
-)
-def test_outcome_looks_at_the_whole_history(train_acc, expected):
-    assert outcome(np.array(train_acc)) == expected
 
 
 @pytest.mark.parametrize(("learns_from", "taken"), [(0, 1), (3, 3), (99, 10)])
