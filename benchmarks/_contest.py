@@ -151,7 +151,7 @@ def _contest(name: str, folder: Path, n_steps: int, core: int | None) -> None:
     import torch
     from _task import N_CHECK, distance, read_task
 
-    from sglib.models.networks import build_model
+    from sglib.models.networks import build as build_model
     from sglib.studies.tables import BASELINE
     from sglib.training.reference import evaluate, fit_reference
 

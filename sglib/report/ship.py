@@ -11,9 +11,9 @@ from sglib.data.faces import FaceSet
 from sglib.models import files as weight_files
 from sglib.models.files import Member, ModelFile
 from sglib.studies.final import retrain
+from sglib.studies.fingerprint import one_thread
 from sglib.studies.ours import repeat, run_models
 from sglib.studies.profiles import Config
-from sglib.studies.units import one_thread
 from sglib.training.pretrained import starting_point
 from sglib.training.shipped import SHIPPED, fit_shipped
 

@@ -8,7 +8,7 @@ import torch
 
 from sglib import SglibError
 from sglib.analysis.runs import STUCK_BELOW
-from sglib.data.policies import POLICIES
+from sglib.data.augment import POLICIES
 from sglib.data.splits import Split
 from sglib.studies import final, heldout
 from sglib.studies.heldout import (

@@ -10,11 +10,9 @@ import torch
 from sglib.analysis import calibration_of_ours as better_calibration
 from sglib.analysis import tables_of_ours as better_tables
 from sglib.analysis.tables_of_ours import model_table, per_person
-from sglib.models import files as weight_files
-from sglib.report import card as model_card
 from sglib.studies import ablations
 from sglib.studies import ours as better
-from sglib.studies.ours import ModelUnit, plan_models, run_models
+from sglib.studies.ours import plan_models, run_models
 from sglib.studies.profiles import Config
 from sglib.studies.store import RunStore
 from sglib.studies.tables import technique
@@ -88,27 +86,19 @@ def test_expectation_is_readable(frame, four):
     assert shown.loc[1, "distorted copies"].startswith("0.8500 [")
 
 
-UNIT = ModelUnit("tiny", TINY, 0, 0, "x", "d1")
-
-
 @pytest.mark.parametrize(
-    "changes",
+    "other",
     [
-        {"model": dataclasses.replace(TINY, n_networks=2)},
-        {"model": dataclasses.replace(TINY, photos=dataclasses.replace(TINY.photos, lr=1e-3))},
-        {"fold": 1},
-        {"seed": 1},
-        {"digest": "d2"},
-        {"n_twin": 3},
+        dataclasses.replace(TINY, n_networks=2),
+        dataclasses.replace(TINY, photos=dataclasses.replace(TINY.photos, lr=1e-3)),
     ],
-    ids=lambda changes: next(iter(changes)),
+    ids=["networks", "rate"],
 )
-def test_what_changes_the_result_changes_the_key(changes):
-    assert dataclasses.replace(UNIT, **changes).key != UNIT.key
-
-
-def test_names_do_not_change_the_key():
-    assert dataclasses.replace(UNIT, name="other", data="y").key == UNIT.key
+def test_another_model_has_other_keys(tiny_faces, other):
+    one, two = (plan_models({"m": m}, tiny_faces, n_seeds=1)[0].key for m in (TINY, other))
+    assert one != two
+    assert plan_models({"m": TINY}, tiny_faces, n_seeds=1, n_twin=3)[0].key != one
+    assert plan_models({"renamed": TINY}, tiny_faces, n_seeds=1)[0].key == one
 
 
 def test_every_person_is_held_out_once_per_seed(tiny_faces):
@@ -125,7 +115,7 @@ def test_runs_are_stored_and_not_repeated(tiny_faces, tmp_path, monkeypatch):
     first = run_models({"tiny": TINY}, tiny_faces, config, store=store)
     assert first["subject"].tolist() == sorted(set(tiny_faces.subjects.tolist()))[:2]
     assert [len(row) for row in first["copy_probs"]] == [2 * len(row) for row in first["val_ids"]]
-    monkeypatch.setattr(better, "run_model_unit", None)
+    monkeypatch.setattr(better, "_fit_model", None)
     again = run_models({"tiny": TINY}, tiny_faces, config, store=store)
     pd.testing.assert_frame_equal(first, again)
 
@@ -186,13 +176,3 @@ def test_ablations_change_one_thing_at_a_time():
     assert list(ablations.rows_for(rows, "smoke")) == list(rows)[:3]
     assert ablations.rows_for(rows, "full") is rows
     assert technique("twin only") == "ours"
-
-
-def test_model_card_names_every_shipped_file_and_its_people(frame, four):
-    card = model_card.model_card(four, frame)
-    for name in weight_files.shipped():
-        assert f"| {name} |" in card
-    assert "| small | 0.8750 [" in card
-    assert "### By person" in card
-    assert "limits" in card
-    assert "/" not in model_card.to_markdown(pd.DataFrame({"a": ["b"]}))

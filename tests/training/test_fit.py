@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-import sglib.training.compiled.engine
+import sglib.training.compiled
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import make_split
 from sglib.studies.tables import BASELINE, PAPER
-from sglib.training.fit import choose_engine, fit
+from sglib.training.fit import choose_engine, fit, outcome
 from sglib.training.reference import FitData, fit_reference
 from sglib.training.schedule import make_schedule
 
@@ -22,6 +22,7 @@ ROW = dataclasses.replace(BASELINE, n_epochs=2, p_drop=0.5)
     [
         ({}, "compiled"),
         ({"engine": "compiled"}, "compiled"),
+        ({"engine": "compiled-shuffled"}, "compiled-shuffled"),
         ({"engine": "reference"}, "reference-cpu"),
         ({"engine": "reference", "device": "cuda"}, "reference-cuda"),
         ({"device": "cuda"}, "reference-cuda"),
@@ -41,6 +42,27 @@ def test_auto_falls_back_where_the_compiled_engine_does_not_apply(monkeypatch):
     assert choose_engine(ROW) == "reference-cpu"
     with pytest.raises(SglibError, match=r"baseline_1: .* does not apply: it is Tuesday"):
         choose_engine(ROW, engine="compiled")
+
+
+def test_a_method_of_table_1_runs_on_the_reference_engine():
+    row = dataclasses.replace(ROW, augment="rotation")
+    assert choose_engine(row) == "reference-cpu"
+    with pytest.raises(SglibError, match="it mirrors images and knows no rotation"):
+        choose_engine(row, engine="compiled")
+
+
+@pytest.mark.parametrize(
+    ("train_acc", "expected"),
+    [
+        ([0.5, 0.6, 0.69], "never"),
+        ([0.5, 0.9, 0.95], "learned"),
+        ([0.9] * 20 + [0.5] * 10, "collapsed"),
+        ([0.9] * 25 + [0.5] * 5, "learned"),
+        ([0.5] * 5 + [0.7] * 5, "learned"),
+    ],
+)
+def test_a_run_never_learned_collapsed_or_learned(train_acc, expected):
+    assert outcome(np.array(train_acc)) == expected
 
 
 def test_choices_that_cannot_be_are_refused():
@@ -78,11 +100,15 @@ def test_the_seed_reaches_the_schedule(tiny_faces):
 def test_the_compiled_engine_gets_the_same_data_and_schedule(tiny_faces, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        sglib.training.compiled, "fit_compiled", lambda *args: asked.append(args) or "done"
+        sglib.training.compiled,
+        "fit_compiled",
+        lambda *args, shuffled: asked.append((*args, shuffled)) or "done",
     )
     split = make_split(tiny_faces, "kfold", fold=2)
     assert fit(ROW, tiny_faces, split, seed=5) == "done"
-    [(row, data, schedule)] = asked
+    assert fit(ROW, tiny_faces, split, seed=5, engine="compiled-shuffled") == "done"
+    (row, data, schedule, plain), (*_, shuffled) = asked
+    assert (plain, shuffled) == (False, True)
     assert row is ROW
     assert np.array_equal(data.train_images, tiny_faces.images[split.train])
     assert np.array_equal(data.val_labels, tiny_faces.labels[split.val])

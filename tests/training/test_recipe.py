@@ -3,10 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from sglib.models.ours import build_network
 
 from sglib import SglibError
-from sglib.data.policies import Policy
-from sglib.models.ours import build_network
+from sglib.data.augment import Policy
 from sglib.training.recipe import Recipe, fit_recipe, predict_probs, settle, to_input
 
 QUICK = Recipe(network="small", n_epochs=3, batch_size=4)

@@ -303,3 +303,18 @@ def test_a_gpu_gives_the_same_run(data):
     assert on_gpu.engine == "reference-cuda"
     for name in HISTORY:
         np.testing.assert_allclose(on_gpu.history[name], on_cpu.history[name], atol=1e-6)
+
+
+def test_a_method_of_table_1_changes_the_images_of_its_share(data):
+    row = dataclasses.replace(BASELINE_2, n_epochs=1, augment="flip_horizontal")
+    none, turned, mirrored = (
+        fit(dataclasses.replace(row, augment=name, augment_fraction=share), data)
+        for name, share in (("rotation", 0.0), ("rotation", 1.0), ("flip_horizontal", 1.0))
+    )
+    plain = fit(dataclasses.replace(row, augment="none"), data)
+    assert none.history["fit_loss"] == plain.history["fit_loss"]
+    assert turned.history["fit_loss"] != plain.history["fit_loss"]
+    each = fit(dataclasses.replace(row, augment="flip_each", augment_fraction=1.0), data)
+    assert mirrored.history["fit_loss"] == each.history["fit_loss"]
+    again = fit(dataclasses.replace(row, augment="rotation", augment_fraction=1.0), data)
+    assert again.history["fit_loss"] == turned.history["fit_loss"]
