@@ -29,17 +29,11 @@ _KEY = "sglib"  # of the JSON text in both kinds of file
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """One network of a model.
+    """One network of a model."""
 
-    Args:
-        network: its name, for example `ConvNN_1`.
-        head: `sigmoid` (as the paper prints it) or `logit`.
-        seed: of the run that trained it; None where it is not known.
-    """
-
-    network: str
-    head: str = "logit"
-    seed: int | None = None
+    network: str  # a name in `networks.NETWORKS`
+    head: str = "logit"  # or "sigmoid", as the paper prints it
+    seed: int | None = None  # of the run that trained it
 
     def __post_init__(self) -> None:
         _check(self)
@@ -47,41 +41,26 @@ class Member:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ModelFile:
-    """Networks, their weights, and how their outputs become an answer.
+    """Networks, their weights, and how their outputs become an answer; checked by `_FIELDS`."""
 
-    Args:
-        name: what the model is called, for example `base`.
-        members: one or several networks.
-        states: for each member, parameter name → array.
-        scaling, mirror, shift, temperature: see `ensemble.Ensemble`.
-        threshold: in [0, 1]; a probability above it is called sunglasses.
-        data: name of the training set, for example `course-train`.
-        data_digest: sha256 (hex) of the training set's content.
-        notes: anything else that JSON can hold (recipe, seconds).
-        sglib_version: of the library that wrote the file.
-
-    Raises:
-        SglibError: a value is not as above.
-    """
-
-    name: str
+    name: str  # what the model is called, for example "base"
     members: tuple[Member, ...]
-    states: tuple[Mapping[str, np.ndarray], ...]
-    scaling: str = "unit"
+    states: tuple[Mapping[str, np.ndarray], ...]  # for each member, parameter name → array
+    scaling: str = "unit"  # this and the next three: see `ensemble.Ensemble`
     mirror: bool = False
     shift: int = 0
     temperature: float = 1.0
-    threshold: float = 0.5
-    data: str = ""
-    data_digest: str = ""
-    notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    sglib_version: str = __version__
+    threshold: float = 0.5  # a probability above it is called sunglasses
+    data: str = ""  # name of the training set, for example "course-train"
+    data_digest: str = ""  # sha256 (hex) of its content
+    notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # recipe, seconds, …
+    sglib_version: str = __version__  # of the library that wrote the file
 
     def __post_init__(self) -> None:
         _check(self)
-        if not self.members or len(self.members) != len(self.states):
-            counts = f"{len(self.members)} and {len(self.states)}"
-            raise SglibError(f"expected as many members as states and at least one, got {counts}")
+        n, n_states = len(self.members), len(self.states)
+        if not n or n != n_states:
+            raise SglibError(f"expected weights for each of 1 or more members, got {n_states}, {n}")
 
     def header(self) -> dict[str, Any]:
         """Return all but the weights, as JSON takes it."""
@@ -90,45 +69,30 @@ class ModelFile:
         return fields | {"members": [dataclasses.asdict(member) for member in self.members]}
 
     def ensemble(self) -> Ensemble:
-        """Return the module that answers.
-
-        Raises:
-            SglibError: a network is not known here, or the weights do not fit it.
-        """
+        """Return the module that answers; `SglibError` where weights do not fit their network."""
         networks = [build(member.network, head=member.head) for member in self.members]
         for network, member, state in zip(networks, self.members, self.states, strict=True):
             try:
                 network.load_state_dict({k: torch.tensor(v) for k, v in state.items()})
             except (RuntimeError, TypeError) as error:
-                reason = " ".join(str(error).split())[:200]
-                fit = f"{self.name}: weights do not fit {member.network}"
-                raise SglibError(f"{fit} ({reason})") from error
+                reason = f"{member.network} ({' '.join(str(error).split())[:200]})"
+                raise SglibError(f"{self.name}: weights do not fit {reason}") from error
         options = ("scaling", "mirror", "shift", "temperature")
         return Ensemble(networks, **{option: getattr(self, option) for option in options})
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and bool(np.isfinite(value))
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
+_TEXT = ("a text", lambda v: isinstance(v, str))
 _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {  # a foreign file may hold anything
-    "name": ("a text that is not empty", lambda v: _is_text(v) and v != ""),
+    **dict.fromkeys(("data", "data_digest", "sglib_version", "network"), _TEXT),
+    "name": ("a text that is not empty", lambda v: isinstance(v, str) and v != ""),
+    "head": (" or ".join(HEADS), lambda v: v in HEADS),
+    "seed": ("a whole number or none", lambda v: v is None or type(v) is int),
     "scaling": (" or ".join(SCALINGS), lambda v: v in SCALINGS),
     "mirror": ("true or false", lambda v: isinstance(v, bool)),
     "shift": ("whole pixels from 0 to 9", lambda v: type(v) is int and 0 <= v <= 9),
-    "temperature": ("a number > 0", lambda v: _is_number(v) and v > 0),
-    "threshold": ("a number in [0, 1]", lambda v: _is_number(v) and 0 <= v <= 1),
-    "data": ("a text", _is_text),
-    "data_digest": ("a text", _is_text),
+    "temperature": ("a number > 0", lambda v: type(v) in (int, float) and 0 < v < np.inf),
+    "threshold": ("a number in [0, 1]", lambda v: type(v) in (int, float) and 0 <= v <= 1),
     "notes": ("names with values", lambda v: isinstance(v, Mapping)),
-    "sglib_version": ("a text", _is_text),
-    "network": ("a text", _is_text),
-    "head": (" or ".join(HEADS), lambda v: v in HEADS),
-    "seed": ("a whole number or none", lambda v: v is None or type(v) is int),
 }
 
 
@@ -151,10 +115,7 @@ def shipped() -> list[str]:
 
 
 def load(name_or_path: str | os.PathLike) -> ModelFile:
-    """Read a model; nothing in the file is executed.
-
-    Args:
-        name_or_path: of a shipped model (a text without folder and ending), or of a file.
+    """Read a shipped model by its name, or a file by its path; nothing in it is executed.
 
     Raises:
         SglibError: there is no such file, or it is damaged or not one of ours.
@@ -187,11 +148,7 @@ def load(name_or_path: str | os.PathLike) -> ModelFile:
 
 
 def save(path: str | os.PathLike, model: ModelFile) -> Path:
-    """Write a model as safetensors and return the path.
-
-    Raises:
-        SglibError: the path does not end in `.safetensors`, or the file cannot be written.
-    """
+    """Write a model as safetensors, at a path that ends so, and return the path."""
     from safetensors.numpy import save as to_bytes
 
     header = model.header() | {"format_version": FORMAT_VERSION}
@@ -200,8 +157,8 @@ def save(path: str | os.PathLike, model: ModelFile) -> Path:
         for i, state in enumerate(model.states)
         for name, value in state.items()
     }
-    metadata = {_KEY: json.dumps(header, sort_keys=True)}
-    return _write(path, SUFFIX, to_bytes(tensors, metadata=metadata))
+    content = to_bytes(tensors, metadata={_KEY: json.dumps(header, sort_keys=True)})
+    return _write(path, SUFFIX, content)
 
 
 def _write(path: str | os.PathLike, suffix: str, content: bytes) -> Path:
@@ -250,13 +207,14 @@ def export_onnx(model: ModelFile, path: str | os.PathLike) -> Path:
     facts = model.header() | {"height": HEIGHT, "width": WIDTH, "classes": CLASSES}
     del proto.metadata_props[:]
     onnx.helper.set_model_props(proto, {_KEY: json.dumps(facts, sort_keys=True)})
-    for node in proto.graph.node:  # where in whose folders the exporter found it
-        del node.metadata_props[:]
+    graph = proto.graph
+    values = (*graph.input, *graph.output, *graph.initializer, *graph.value_info)
+    for part in (graph, *graph.node, *values):
+        del part.metadata_props[:]  # of the exporter: where in whose folders it found it
     content = proto.SerializeToString(deterministic=True)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     for images in (probe, probe[:1]):
-        expected = ensemble(torch.from_numpy(images)).detach().numpy()
         (found,) = session.run(["probability"], {"images": images})
-        if not np.abs(found - expected).max() <= TOLERANCE:
+        if not np.abs(found - ensemble.predict(images)).max() <= TOLERANCE:
             raise SglibError(f"{path}: differs from the model by more than {TOLERANCE}")
     return _write(path, ".onnx", content)

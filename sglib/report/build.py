@@ -19,6 +19,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import psutil
+from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError, strip_color
 from traitlets.config import Config as TraitletsConfig
@@ -180,6 +181,8 @@ def _run(path: Path, values: Mapping[str, object], *, into: Path, timeout: int) 
         )
     except (PapermillExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise _explained(path, error, injected=bool(values)) from error
+    finally:
+        ensure_event_loop().close()  # this thread's own
     return executed.metadata.papermill.duration
 
 

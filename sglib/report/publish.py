@@ -8,6 +8,7 @@ stands here runs them for that, keeps their outputs, and fills the marked blocks
     <!-- end of findings -->
 """
 
+import io
 import os
 import re
 import shutil
@@ -21,7 +22,7 @@ import pandas as pd
 from nbformat import NotebookNode
 
 from sglib import SglibError
-from sglib.data.load import load_data
+from sglib.data import load_data
 from sglib.files import replacing, repo_root, reports_dir
 from sglib.report import drawing
 from sglib.report.build import build_published, execute, list_series
@@ -97,7 +98,7 @@ def with_outputs(source: Path, executed: Path) -> str:
     text = nbformat.writes(notebook) + "\n"
     if (size := len(text.encode())) > MAX_NOTEBOOK:
         raise SglibError(
-            f"{source.name}: {size:,} bytes with its outputs, {MAX_NOTEBOOK:,} allowed"
+            f"{source.name}: {size:,} bytes with outputs, allowed are {MAX_NOTEBOOK:,}"
         )
     return text
 
@@ -114,6 +115,7 @@ def make_blocks(pages: Sequence[Page], reports: Path) -> dict[str, Callable[[], 
             if not f["lead"]
         ),
         "figure": lambda: lead_figure(pages, reports),
+        "table": lambda: lead_table(pages),
         "run": lambda: "\n".join(
             f"- {name}: {value}" for name, value in pages[-1].provenance.get("facts", ())
         ),
@@ -155,6 +157,16 @@ def lead_figure(pages: Sequence[Page], reports: Path) -> str:
                     '<img src="{0}" alt="{2}"></picture>\n\n{3}'
                 ).format(*src, drawing.html.escape(alt), about["caption"])
     raise SglibError("no notebook shows a figure with lead=True and save=")
+
+
+def lead_table(pages: Sequence[Page]) -> str:
+    """Return the lead tables in Markdown, each with its caption below."""
+    shown = [o for page in pages for o in page.leads if "table" in o.metadata.sglib]
+    return "\n\n".join(
+        f"{markdown_table(pd.read_csv(io.StringIO(output.data['text/csv'])))}\n\n"
+        f"{output.metadata.sglib.table.caption}"
+        for output in shown
+    )
 
 
 def markdown_table(frame: pd.DataFrame) -> str:

@@ -170,7 +170,7 @@ def answer(text: str) -> None:
 
 def photos(faces: FaceData) -> FaceData:
     """Return the set to draw faces from: the synthetic one, and say so, while publishing."""
-    from sglib.data.load import load_data
+    from sglib.data import load_data
 
     if not _publishing() or faces.name == "synthetic":
         return faces

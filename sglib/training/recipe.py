@@ -109,38 +109,23 @@ def fit_ours(
 ) -> OurFit:
     """Train a model on the training part of a split and predict the other, clean and distorted.
 
-    Args:
-        recipe: the settings.
-        faces: the labelled set that `split` was made from.
-        split: what is trained on; `val` must not be empty.
-        seed: of a repetition. Repetitions have no network in common; their teachers may.
-        device: a PyTorch device. Draws are made on the CPU: the same on every device.
+    Repetitions, numbered by `seed`, have no network in common; their teachers may. Draws are made
+    on the CPU: the same on every device.
     """
     started = time.perf_counter()
-    images, labels = faces.images[split.train], faces.labels[split.train]
-    model = fit_model(recipe, images, labels, seed=seed * recipe.n_networks, device=device)
+    known, others = faces.subset(split.train), faces.subset(split.val)
+    model = fit_model(recipe, known, seed=seed * recipe.n_networks, device=device)
     seconds = time.perf_counter() - started
-    others = faces.subset(split.val)
     copies = distort(others, seed=DISTORT_SEED, n_copies=N_COPIES)
     probs, copy_probs = model.predict(others.images), model.predict(copies.images)
     return OurFit(model, probs, copies.labels, copy_probs, seconds)
 
 
-def fit_model(
-    recipe: Recipe, images: np.ndarray, labels: np.ndarray, *, seed: int, device: str = "cpu"
-) -> Ensemble:
-    """Train a model from start to end.
-
-    Args:
-        recipe: the settings.
-        images: uint8 (N, 30, 32).
-        labels: int64 (N,), 1 = sunglasses.
-        seed: of the first network.
-        device: a PyTorch device.
-    """
-    teacher = None
+def fit_model(recipe: Recipe, faces: FaceSet, *, seed: int, device: str = "cpu") -> Ensemble:
+    """Train a model on all photographs of a labelled set; `seed` is of the first network."""
+    images, labels, teacher = faces.images, faces.labels, None
     if recipe.teacher is not None:
-        teacher = fit_model(recipe.teacher, images, labels, seed=seed, device=device).one_view()
+        teacher = fit_model(recipe.teacher, faces, seed=seed, device=device).one_view()
         companions = _people(recipe.n_companions, first=recipe.n_people)
         images = np.concatenate([*[images] * recipe.repeats, companions.images])
         labels = np.concatenate([*[labels] * recipe.repeats, companions.labels])
@@ -191,13 +176,11 @@ def pretrain(recipe: Recipe, *, seed: int, device: str = "cpu") -> dict[str, Ten
 
 
 def pretrain_all(recipe: Recipe, *, seed: int, device: str = "cpu") -> None:
-    """Do what `fit_ours` will ask `pretrain` for, before workers start and do it side by side."""
-    first = seed * recipe.n_networks
-    for one in range(first, first + recipe.n_networks):
+    """Do the pretrainings of `fit_model`, before workers start who would do them side by side."""
+    for one in range(seed, seed + recipe.n_networks):
         pretrain(recipe, seed=one, device=device)
     if recipe.teacher is not None:
-        for one in range(first, first + recipe.teacher.n_networks):
-            pretrain(recipe.teacher, seed=one, device=device)
+        pretrain_all(recipe.teacher, seed=seed, device=device)
 
 
 @functools.lru_cache(maxsize=2)  # drawn once per process

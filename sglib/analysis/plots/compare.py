@@ -31,7 +31,8 @@ def differences(draws: pd.DataFrame, table: pd.DataFrame, *, ax: Axes | None = N
     rows = list(table["comparison"])
     ax = ax or new(0.62 * len(rows) + 1)
     shown = draws.assign(points=100 * draws["difference"])
-    look = {"order": rows, "color": QUIET, "alpha": 0.4, "size": 3.5}
+    look = {"order": rows, "color": QUIET, "marker": "|", "size": 9, "linewidth": 1.2}
+    look |= {"alpha": 0.5, "jitter": False}
     sns.stripplot(shown, x="points", y="comparison", ax=ax, **look)
     forest(table, [(PALETTE[technique(name)], "o") for name in table["row"]], ax=ax)
     spread = shown.groupby("comparison")["points"].std()

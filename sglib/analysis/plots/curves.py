@@ -8,6 +8,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sglib.analysis.mechanisms import floor_line, loss_over_logit
 from sglib.analysis.plots.style import BAND, ONE, QUIET, TWO, colours, legend_above, new, stacked
 from sglib.studies.paper import LOSS_FLOOR
 from sglib.studies.tables import words
@@ -42,7 +43,7 @@ def panels(bands: pd.DataFrame, names: Sequence[str], *, measure: str = "acc") -
             label="failed, training",
         )
         n_failed, n_good = (int(rows["n"].max()) if len(rows) else 0 for rows in (failed, good))
-        told = f"{_finding(good, measure)}; {n_failed} of {n_failed + n_good} runs failed to train"
+        told = f"{_finding(good, measure)}; {n_failed} of {n_failed + n_good} runs failed"
         ax.set(ylabel=_LABELS[measure], title=f"{words(name)}\n{told}")
         if measure == "loss":
             ax.axhline(LOSS_FLOOR, color="black", linewidth=0.8, linestyle=":", label="floor")
@@ -136,12 +137,11 @@ def captions(means: pd.DataFrame, printed: pd.DataFrame, *, ax: Axes | None = No
     """
     rows = list(dict.fromkeys(means["experiment"]))
     look = {"palette": colours(means["reading"]), "hue": "reading", "dodge": True, "order": rows}
+    look |= {"marker": "|", "size": 9, "linewidth": 1.2, "alpha": 0.5, "jitter": False}
     ax = ax or new(6.6)
-    sns.stripplot(means, x="value", y="experiment", size=3, alpha=0.6, ax=ax, **look)
+    sns.stripplot(means, x="value", y="experiment", ax=ax, **look)
     places = printed["experiment"].map(rows.index)
-    ax.scatter(
-        printed["printed"], places, 220, "black", "|", label="printed", zorder=5, linewidth=2.5
-    )
+    ax.plot(printed["printed"], places, "D", color="black", label="printed", zorder=5)
     ax.set_yticks(range(len(rows)), [words(row).replace(", ", ",\n", 1) for row in rows])
     ax.set(xlabel="accuracy, mean of five folds", ylabel="")
     ax.set_xlim(means["value"].quantile(0.005) - 0.01, 1.005)
@@ -158,38 +158,30 @@ def floor(ours: pd.DataFrame, printed: pd.DataFrame, *, ax: Axes | None = None) 
     """Draw loss against error rate, and the line on which saturated outputs lie.
 
     Args:
-        ours, printed: part ("training" or "validation"), error, loss.
+        ours, printed: from `mechanisms`: part, error, loss.
     """
+    ours = ours.assign(part=ours["part"].replace({"train": "training", "val": "validation"}))
     points = {"x": "error", "y": "loss", "linewidth": 0, "ax": ax or new(3.6)}
     ax = sns.scatterplot(ours, hue="part", palette=_PARTS, s=14, alpha=0.5, **points)
     sns.scatterplot(printed, color="black", marker="D", s=20, label="printed", **points)
     ends = np.array([0, max(ours["error"].max(), printed["error"].max())])
     ax.plot(ends, LOSS_FLOOR + ends, color="black", linewidth=0.9, label="ln(1 + 1/e) + error")
-    away = (ours["loss"] - LOSS_FLOOR - ours["error"]).abs().mean()
     ax.set(xlabel="error rate", ylabel="cross entropy (nats)")
+    away = floor_line(ours)["mean_deviation"]
     legend_above(ax, title=f"The loss is floor + error rate, to {away:.3f} nats")
     return ax
 
 
 def mechanism() -> Figure:
-    """Draw loss and gradient over the logit, for sigmoid outputs as printed and for plain logits.
-
-    Of one image the outputs before the sigmoid are z for the true class and −z for the other.
-    """
-    z = np.linspace(-12, 12, 481)
-    on = 1 / (1 + np.exp(-z))  # σ(z); σ(−z) = 1 − σ(z)
-    wrong = {"sigmoid outputs": 1 / (1 + np.exp(2 * on - 1)), "logits": 1 / (1 + np.exp(2 * z))}
-    slope = {"sigmoid outputs": on * (1 - on), "logits": np.ones_like(z)}
-    rows = [
-        pd.DataFrame({"head": h, "z": z, "loss": -np.log1p(-p), "gradient": p * slope[h]})
-        for h, p in wrong.items()
-    ]
+    """Draw loss and gradient over the logit, for the printed sigmoid outputs and for logits."""
+    table = loss_over_logit()
     fig, axes = stacked(2, 2.2, sharex=True)
     for ax, y in zip(axes, ("loss", "gradient"), strict=True):
-        sns.lineplot(pd.concat(rows), x="z", y=y, hue="head", palette=[TWO, ONE], ax=ax)
-        ax.legend(title=None).set_visible(ax is axes[0])
+        sns.lineplot(table, x="logit", y=y, hue="head", palette=[TWO, ONE], ax=ax)
+        ax.get_legend().remove()
     axes[0].set(ylabel="loss (nats)", ylim=(0, 4))
-    axes[0].set_title(f"A confident mistake costs {LOSS_FLOOR + 1:.2f} nats")
-    axes[1].set(ylabel="size of the gradient", title="and teaches nothing: no gradient is left")
-    axes[1].set_xlabel("output of the true class before the sigmoid, z")
+    axes[0].set_title(f"A confident mistake costs {LOSS_FLOOR + 1:.2f} nats at most …")
+    axes[1].set(ylabel="gradient", title="… and teaches nothing: its gradient is 0")
+    axes[1].set_xlabel("logit of the true class (right of 0: correct)")
+    legend_above(axes[0])
     return fig
