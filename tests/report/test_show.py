@@ -145,7 +145,7 @@ def test_files_are_saved_only_while_publishing(tmp_path, monkeypatch):
 
 
 def test_photographs_are_never_published(monkeypatch, tmp_path):
-    from sglib.data import load
+    import sglib.data as load
 
     real, synthetic = fake_faces("course"), fake_faces("synthetic")
     monkeypatch.setattr(load, "load_data", lambda name: synthetic)
