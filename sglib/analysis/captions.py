@@ -35,8 +35,8 @@ def grim(values: Iterable[float], *, n_most: int = 500, digits: int = 3) -> list
 
 def printed_table() -> pd.DataFrame:
     """Return the 48 printed numbers: experiment (code name), measure, printed."""
-    rows = [(p.experiment, m, getattr(p, m)) for p in PRINTED for m in MEASURES]
-    return pd.DataFrame(rows, columns=["experiment", "measure", "printed"])
+    wide = PRINTED.set_index("experiment")[list(MEASURES)]
+    return wide.melt(ignore_index=False, var_name="measure", value_name="printed").reset_index()
 
 
 def fold_means(runs: pd.DataFrame) -> pd.DataFrame:
@@ -49,16 +49,15 @@ def fold_means(runs: pd.DataFrame) -> pd.DataFrame:
         experiment (code name without the scaling's suffix), scaling, population, seed, reading,
         measure, value. "learned" is the mean of the folds that learned.
     """
-    names = {row.experiment for row in PRINTED}
     runs = runs.assign(experiment=runs["name"].str.removesuffix("_symmetric"))
-    runs = runs[(runs["scheme"] == "kfold") & runs["experiment"].isin(names)]
+    runs = runs[(runs["scheme"] == "kfold") & runs["experiment"].isin(PRINTED["experiment"])]
     parts = []
     for which in POPULATIONS:
         used = population(runs, which)
         if which == "learned":
             used = used.assign(**{f"{m}_curve": used[f"{m}_curve_learned"] for m in MEASURES})
         keys = ["experiment", "scaling", "seed"]
-        means = used.astype(dict.fromkeys(_MEASURE_OF, float)).groupby(keys, sort=False)
+        means = used.groupby(keys, sort=False)
         long = means[list(_MEASURE_OF)].mean().melt(ignore_index=False).reset_index()
         parts.append(long.assign(population=which))
     out = pd.concat(parts, ignore_index=True)

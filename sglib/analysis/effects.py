@@ -12,9 +12,9 @@ import pandas as pd
 
 from sglib.analysis.runs import POPULATIONS, population
 from sglib.analysis.stats import (
+    fisher_p,
     holm,
     judge,
-    seeds_to_decide,
     settle,
     t_interval,
     units_to_decide,
@@ -60,17 +60,25 @@ def differences(runs: pd.DataFrame, pair: Pair, question: str, which: str) -> pd
         question: of `QUESTIONS`; chooses the scheme.
         which: "all runs", or "learned": pairs of which both learned.
     """
+    return _difference(_by_name(runs, question, which), pair)
+
+
+def _by_name(runs: pd.DataFrame, question: str, which: str) -> dict[str, pd.DataFrame]:
+    """Return accuracy and gap as tables: index seed and fold, a column for each experiment."""
     used = population(runs[runs["scheme"] == SCHEMES[question]], which)
+    used = used.assign(accuracy=used["val_acc_mean"])
+    used["gap"] = used["train_acc_mean"] - used["val_acc_mean"]
+    wide = used.pivot(index=["seed", "fold"], columns="name", values=["accuracy", "gap"])
+    return {measure: wide[measure] for measure in ("accuracy", "gap")}
 
-    def values(name: str) -> pd.Series:
-        row = used[used["name"] == name].set_index(["seed", "fold"])
-        gap = row["train_acc_mean"].astype(float) - row["val_acc_mean"].astype(float)
-        return gap if pair.measure == "gap" or not pair.reference else row["val_acc_mean"] * 1.0
 
-    found = values(pair.row)
+def _difference(tables: dict[str, pd.DataFrame], pair: Pair) -> pd.DataFrame:
     if pair.reference:
-        found = (found - values(pair.reference)) * (-1 if pair.measure == "gap" else 1)
-    return found.dropna().rename("difference").sort_index().reset_index()
+        table = tables[pair.measure]
+        found = (table[pair.row] - table[pair.reference]) * (-1 if pair.measure == "gap" else 1)
+    else:
+        found = tables["gap"][pair.row]
+    return found.dropna().rename("difference").reset_index()
 
 
 def units(found: pd.DataFrame, question: str) -> pd.Series:
@@ -118,8 +126,8 @@ def judge_pairs(
         if not (runs["scheme"] == SCHEMES[question]).any():
             continue
         for which in populations:
-            delta = DELTA[question]
-            found = [differences(runs, pair, question, which) for pair in pairs]
+            delta, tables = DELTA[question], _by_name(runs, question, which)
+            found = [_difference(tables, pair) for pair in pairs]
             values = [units(one, question) for one in found]
             judged = [judge(one, delta, exact=question == PEOPLE) for one in values]
             p_holm = holm([one.p[one.word] for one in judged])
@@ -153,13 +161,40 @@ def judge_pairs(
 def _to_decide(found: pd.DataFrame, values: pd.Series, question: str) -> tuple[float, float]:
     """Return how many seeds, and how many people at the present seeds, would decide."""
     delta, effect, sd = DELTA[question], float(values.mean()), float(values.std(ddof=1))
-    enough = units_to_decide(effect, sd, delta)
+    enough = units_to_decide(effect, delta, sd)
     if question == PHOTOGRAPHS:
         return enough, math.nan
     seeds = found.groupby("fold")["difference"]
     sd_seed = float(np.sqrt(seeds.var(ddof=1).mean()))
     sd_people = math.sqrt(max(0.0, sd**2 - sd_seed**2 / seeds.size().mean()))
-    return seeds_to_decide(effect, sd_people, sd_seed, len(values), delta), enough
+    root = math.sqrt(len(values))
+    return units_to_decide(effect, delta, sd_seed / root, other=sd_people / root), enough
+
+
+def compare_failures(
+    runs: pd.DataFrame, pairs: Iterable[tuple[str, str]], *, questions: Iterable[str] = QUESTIONS
+) -> pd.DataFrame:
+    """Compare how often two experiments fail to train, by Fisher's exact test.
+
+    Returns:
+        one row per question and pair: comparison, row, reference, question, failed, n,
+        failed_reference, n_reference, p_holm (over the pairs of a question).
+    """
+    rows = []
+    pairs = list(pairs)
+    for question in questions:
+        part = runs[runs["scheme"] == SCHEMES[question]]
+        if part.empty:
+            continue
+        states = (part["outcome"] != "learned").groupby(part["name"]).agg(["sum", "size"])
+        counts = [(*states.loc[row], *states.loc[reference]) for row, reference in pairs]
+        adjusted = holm([fisher_p(*map(int, count)) for count in counts])
+        for pair, count, p in zip(pairs, counts, adjusted, strict=True):
+            row = {"comparison": Pair(*pair).label, "row": pair[0], "reference": pair[1]}
+            names = ("failed", "n", "failed_reference", "n_reference")
+            rows.append(row | {"question": question} | dict(zip(names, count, strict=True)))
+            rows[-1]["p_holm"] = p
+    return pd.DataFrame(rows)
 
 
 def again(runs: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
@@ -179,38 +214,31 @@ def again(runs: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     n_failed = (both["outcome"] != "learned") * 1 + (both["outcome_again"] != "learned")
     return both[keys[:-1]].assign(
         population=n_failed.map({0: "learned", 1: "failed once", 2: "failed twice"}),
-        difference=both["val_acc_mean"].astype(float) - both["val_acc_mean_again"],
+        difference=both["val_acc_mean"] - both["val_acc_mean_again"],
     )
 
 
-def aa_row(runs: pd.DataFrame, other: pd.DataFrame, question: str = PHOTOGRAPHS) -> pd.DataFrame:
-    """Return the A/A comparison as a row of `compare` without a word, for the top of a figure.
+def aa_rows(found: pd.DataFrame) -> pd.DataFrame:
+    """Return A/A comparisons as rows of `compare` without a word: what no difference looks like.
 
-    Its interval shows what nothing looks like: means over experiments, then as in `units`.
+    Args:
+        found: from `again`; the runs that learned both times are used.
     """
-    found = again(runs, other)
-    found = found[(found["population"] == "learned") & (found["scheme"] == SCHEMES[question])]
-    one = found.groupby(["name", "seed", "fold"], as_index=False)["difference"].mean()
-    one = one[one["name"] == one["name"].min()]
-    interval = t_interval(units(one, question).to_numpy())
-    row = {
-        "comparison": "A/A: the same runs, other rounding",
-        **dict.fromkeys(("row", "reference", "measure", "technique"), ""),
-        "question": question,
-        "population": "learned",
-        "effect": interval.mean,
-        "low": interval.low,
-        "high": interval.high,
-        "delta": DELTA[question],
-        "n": interval.n,
-        "word": "",
-    }
-    return pd.DataFrame([row])
+    rows = []
+    for question, scheme in SCHEMES.items():
+        used = found[(found["population"] == "learned") & (found["scheme"] == scheme)]
+        for name, part in used.groupby("name", sort=False):
+            interval = t_interval(units(part, question))
+            row = {"comparison": f"A/A, the same runs again: {words(name)}", "row": name}
+            row |= {"technique": "A/A", "question": question, "population": "learned"}
+            row |= {"effect": interval.mean, "low": interval.low, "high": interval.high}
+            rows.append(row | {"delta": DELTA[question], "n": interval.n, "word": ""})
+    return pd.DataFrame(rows)
 
 
 def spread(found: pd.DataFrame) -> dict[str, float]:
     """Return how far single paired differences scatter: n, sd, q05, median, q95 (fractions)."""
-    values = found["difference"].astype(float)
+    values = found["difference"]
     low, median, high = values.quantile([0.05, 0.5, 0.95])
     sd = values.std(ddof=1)
     return {"n": len(values), "sd": sd, "q05": low, "median": median, "q95": high}

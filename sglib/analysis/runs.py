@@ -26,9 +26,9 @@ READINGS = {
     "curve": "best of the fold-mean curve",  # one epoch for all folds of a repetition
 }
 POPULATIONS = ("all runs", "learned")
-_SETTINGS = ("name", "model", "head", "scaling", "n_epochs", "batch_size", "lr", "l2", "p_drop")
-_SETTINGS += ("augment", "data", "digest", "scheme", "fold", "seed", "engine", "n_train", "n_val")
 KEY = ["name", "scheme", "fold", "seed", "engine", "digest"]
+_SETTINGS = ["model", "head", "scaling", "n_epochs", "batch_size", "lr", "l2", "p_drop", "augment"]
+_FACTS = ["n_train", "n_val", "data", "commit"]
 
 
 def flatten(frame: pd.DataFrame, people: Sequence[str] = ()) -> pd.DataFrame:
@@ -40,87 +40,70 @@ def flatten(frame: pd.DataFrame, people: Sequence[str] = ()) -> pd.DataFrame:
         people: of the set, sorted; names the person that scheme `person` holds out in each fold.
 
     Returns:
-        settings and split; `person`; `outcome` ("learned", "never", "collapsed") and `mechanism`
-        ("dead", "saturated", or "" where it learned or died otherwise); `n_correct` after the
-        last epoch; `<measure>_<reading>` of `MEASURES` and `READINGS`, and with five folds
-        `<measure>_curve_learned`, the same reading of the folds that learned; seconds, processor,
-        commit.
+        sorted by `KEY`: `KEY`, settings, `person`, `outcome` ("learned", "never", "collapsed"),
+        `mechanism` (see there; "" where it learned), `n_correct` after the last epoch,
+        `<measure>_<reading>` of `MEASURES` and `READINGS`, those after the first two only of
+        scheme kfold, and `<measure>_curve_learned`, the last reading of the folds that learned;
+        n_train, n_val, data, commit, processor, seconds.
     """
-    frame = frame.drop_duplicates(KEY).reset_index(drop=True)
-    flat = frame[list(_SETTINGS)].copy()
-    names = dict(enumerate(people))
-    by_person = frame["scheme"] == "person"
-    flat["person"] = [
-        names.get(fold, str(fold)) if held else ""
-        for fold, held in zip(frame["fold"], by_person, strict=True)
-    ]
-    histories = {
-        measure: [np.asarray(history, np.float64) for history in frame[measure]]
-        for measure in MEASURES
-    }
-    flat["outcome"] = [outcome(history) for history in histories["train_acc"]]
-    flat["mechanism"] = [
-        "" if found == "learned" else mechanism(float(np.median(loss[-LAST:])))
-        for found, loss in zip(flat["outcome"], histories["train_loss"], strict=True)
-    ]
-    best = [int(np.argmax(history)) for history in histories["val_acc"]]
-    least = [int(np.argmin(history)) for history in histories["val_loss"]]
-    common = {"curve": _common_epochs(flat, histories["val_acc"], learned=False)}
-    common["curve_learned"] = _common_epochs(flat, histories["val_acc"], learned=True)
-    for measure, rows in histories.items():
-        extreme = np.max if measure.endswith("acc") else np.min
-        columns = {
-            "last": [row[-1] for row in rows],
-            "mean": [row[-LAST:].mean() for row in rows],
-            "best": [row[at] for row, at in zip(rows, best, strict=True)],
-            "least": [row[at] for row, at in zip(rows, least, strict=True)],
-            "own": [extreme(row) for row in rows],
-            **{
-                name: [row[at] if at >= 0 else np.nan for row, at in zip(rows, epochs, strict=True)]
-                for name, epochs in common.items()
-            },
-        }
-        for reading, values in columns.items():
-            flat[f"{measure}_{reading}"] = np.float32(np.round(values, 6))
-    flat.insert(0, "n_correct", (flat["val_acc_last"] * flat["n_val"]).round().astype(int))
-    flat["seconds"] = frame["seconds"]
+    frame = frame.drop_duplicates(KEY).sort_values(KEY, ignore_index=True)
+    flat = frame[[*KEY, *_SETTINGS, *_FACTS]].copy()
     flat["processor"] = frame["processor"] if "processor" in frame else frame["machine"]
-    flat["commit"] = frame["commit"]
+    flat["seconds"] = frame["seconds"].round(2)
+    names = dict(enumerate(people))
+    held_out = [names.get(fold, str(fold)) for fold in frame["fold"]]
+    flat["person"] = np.where(frame["scheme"] == "person", held_out, "")
+    histories = {m: [np.asarray(row, np.float64) for row in frame[m]] for m in MEASURES}
+    flat["outcome"] = [outcome(row) for row in histories["train_acc"]]
+    ends = [float(np.median(row[-LAST:])) for row in histories["train_loss"]]
+    flat["mechanism"] = pd.Series(ends).map(mechanism).where(flat["outcome"] != "learned", "")
+    epochs = {
+        "last": [-1] * len(flat),
+        "best": [int(row.argmax()) for row in histories["val_acc"]],
+        "least": [int(row.argmin()) for row in histories["val_loss"]],
+        "curve": _common_epochs(flat, histories["val_acc"], flat["outcome"] != ""),
+        "curve_learned": _common_epochs(flat, histories["val_acc"], flat["outcome"] == "learned"),
+    }
+    for measure, rows in histories.items():
+        at = {
+            reading: [
+                row[place] if place >= -1 else np.nan for row, place in zip(rows, of, strict=True)
+            ]
+            for reading, of in epochs.items()
+        }
+        at["mean"] = [row[-LAST:].mean() for row in rows]
+        at["own"] = [row.max() if measure.endswith("acc") else row.min() for row in rows]
+        for reading in (*READINGS, "curve_learned"):
+            kept = (frame["scheme"] == "kfold") | (reading in ("last", "mean"))
+            flat[f"{measure}_{reading}"] = np.where(kept, at[reading], np.nan).round(6)
+    flat["n_correct"] = (flat["val_acc_last"] * flat["n_val"]).round().fillna(0).astype(int)
     return flat
 
 
 def mechanism(loss: float) -> str:
-    """Return how a run that did not learn died, by its training loss: "dead", "saturated" or "".
+    """Return how a run that did not learn died, by its training loss: "dead", "saturated", "other".
 
     dead: fc1 is silent and both outputs are equal, loss ln 2. saturated: one class for every
     image with outputs at 0 and 1, so half of the images cost the floor and half the floor + 1.
     """
     if abs(loss - np.log(2)) < 0.02:
         return "dead"
-    return "saturated" if abs(loss - (LOSS_FLOOR + 0.5)) < 0.02 else ""
+    return "saturated" if abs(loss - (LOSS_FLOOR + 0.5)) < 0.02 else "other"
 
 
-def _common_epochs(flat: pd.DataFrame, histories: list[np.ndarray], *, learned: bool) -> list[int]:
-    """Return for each run of k-fold the epoch at which its repetition's mean curve is highest.
-
-    -1 for other schemes, and where `learned` asks for runs that learned and this one did not.
-    """
-    epochs = [-1] * len(flat)
-    used = flat["scheme"] == "kfold"
-    if learned:
-        used &= flat["outcome"] == "learned"
-    for rows in flat[used].groupby(["name", "seed", "engine"]).indices.values():
-        places = flat.index[used][rows]
-        at = int(np.argmax(np.mean([histories[place] for place in places], axis=0).round(9)))
-        for place in places:
-            epochs[place] = at
-    return epochs
+def _common_epochs(flat: pd.DataFrame, curves: list[np.ndarray], used: pd.Series) -> list[int]:
+    """Return the epoch at which the mean curve of a repetition's used folds is highest, else -2."""
+    epochs = np.full(len(flat), -2)
+    used &= flat["scheme"] == "kfold"
+    for rows in (
+        flat.index[used].groupby(flat.loc[used, "name"] + flat["seed"][used].astype(str)).values()
+    ):
+        epochs[rows] = np.mean([curves[row] for row in rows], axis=0).round(9).argmax()
+    return epochs.tolist()
 
 
 def population(runs: pd.DataFrame, which: str) -> pd.DataFrame:
     """Return "all runs" or only those that "learned"."""
-    if which not in POPULATIONS:
-        raise ValueError(f"population must be one of {', '.join(POPULATIONS)}, got {which!r}")
     return runs if which == "all runs" else runs[runs["outcome"] == "learned"]
 
 
@@ -135,29 +118,20 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
         low, median, high, n (runs).
     """
     frame = frame.drop_duplicates(KEY)
-    state = [outcome(np.asarray(history, np.float64)) for history in frame["train_acc"]]
-    state = np.where(np.array(state) == "learned", "learned", "failed")
+    learned = frame["train_acc"].map(lambda row: outcome(np.asarray(row))) == "learned"
     parts = []
-    for (name, scheme, which), rows in frame.groupby(["name", "scheme", state], sort=False):
+    keys = ["name", "scheme", learned.map({True: "learned", False: "failed"}).rename("population")]
+    for values, rows in frame.groupby(keys, sort=False):
         for measure in MEASURES:
-            table = np.stack(rows[measure].map(np.asarray).to_list())  # (runs, epochs)
-            low, median, high = np.quantile(table, [0.1, 0.5, 0.9], axis=0)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "name": name,
-                        "scheme": scheme,
-                        "population": which,
-                        "measure": measure,
-                        "epoch": np.arange(1, table.shape[1] + 1),
-                        "low": low,
-                        "median": median,
-                        "high": high,
-                        "n": len(table),
-                    }
-                )
-            )
-    return pd.concat(parts, ignore_index=True)
+            table = np.stack(rows[measure].to_list())  # (runs, epochs)
+            band = np.quantile(table, [0.1, 0.5, 0.9], axis=0).T
+            part = pd.DataFrame(band, columns=["low", "median", "high"])
+            part.insert(0, "epoch", np.arange(1, len(part) + 1))
+            names = dict(zip(("name", "scheme", "population"), values, strict=True))
+            parts.append(part.assign(**names, measure=measure, n=len(table)))
+    table = pd.concat(parts, ignore_index=True)
+    first = ["name", "scheme", "population", "measure"]
+    return table[[*first, *table.columns.drop(first)]]
 
 
 def failures(runs: pd.DataFrame, by: Sequence[str] = ("name",)) -> pd.DataFrame:
@@ -168,61 +142,49 @@ def failures(runs: pd.DataFrame, by: Sequence[str] = ("name",)) -> pd.DataFrame:
         by: columns to group by, such as name, model, head, scaling, p_drop, l2.
 
     Returns:
-        the columns of `by`; failed, n, rate, low, high (95 %, exact), never, collapsed, dead,
-        saturated (counts).
+        the columns of `by`; counts never, collapsed, dead, saturated, failed, n; rate, low, high
+        (95 %, exact).
     """
-    rows = []
-    for values, part in runs.groupby(list(by), sort=False):
-        interval = rate_interval(int((part["outcome"] != "learned").sum()), len(part))
-        kinds = [*part["outcome"], *part["mechanism"]]
-        rows.append(
-            {
-                **dict(zip(by, values, strict=True)),
-                "failed": int((part["outcome"] != "learned").sum()),
-                "n": len(part),
-                "rate": interval.mean,
-                "low": interval.low,
-                "high": interval.high,
-                **{kind: kinds.count(kind) for kind in ("never", "collapsed", "dead", "saturated")},
-            }
-        )
-    return pd.DataFrame(rows)
+    kinds = ("never", "collapsed", "dead", "saturated")
+    flags = pd.DataFrame(
+        {kind: (runs[["outcome", "mechanism"]] == kind).any(axis=1) for kind in kinds}
+    )
+    flags = flags.assign(failed=runs["outcome"] != "learned", n=True)
+    table = flags.groupby([runs[name] for name in by], sort=False).sum().reset_index()
+    rates = [
+        rate_interval(int(k), int(n)) for k, n in zip(table["failed"], table["n"], strict=True)
+    ]
+    return table.assign(
+        rate=[r.mean for r in rates], low=[r.low for r in rates], high=[r.high for r in rates]
+    )
 
 
 def accuracies(runs: pd.DataFrame) -> pd.DataFrame:
     """Return each experiment's accuracies with its failures beside them.
 
     Returns:
-        one row per name and scheme: experiment (in words), name, scheme, train and val (mean of
-        the last ten epochs of the runs that learned), val_all (of all runs), sd (of single runs
-        that learned), failed, n.
+        one row per name and scheme: name, scheme, experiment (in words), train and val (mean of
+        the last ten epochs of the runs that learned), sd (of single runs that learned), val_all
+        (of all runs), failed, n.
     """
-    rows = []
-    for (name, scheme), part in runs.groupby(["name", "scheme"], sort=False):
-        good = population(part, "learned")
-        rows.append(
-            {
-                "experiment": words(name),
-                "name": name,
-                "scheme": scheme,
-                "train": good["train_acc_mean"].mean(),
-                "val": good["val_acc_mean"].mean(),
-                "val_all": part["val_acc_mean"].mean(),
-                "sd": good["val_acc_mean"].std(ddof=1),
-                "failed": len(part) - len(good),
-                "n": len(part),
-            }
-        )
-    return pd.DataFrame(rows)
+    every, good = (
+        population(runs, which).groupby(["name", "scheme"], sort=False) for which in POPULATIONS
+    )
+    table = good.agg(train=("train_acc_mean", "mean"), val=("val_acc_mean", "mean"))
+    table = table.assign(sd=good["val_acc_mean"].std(ddof=1), good=good.size())
+    table = every.agg(val_all=("val_acc_mean", "mean"), n=("seed", "size")).join(table)
+    table["failed"] = table["n"] - table.pop("good").fillna(0).astype(int)
+    table = table.reset_index()
+    table.insert(2, "experiment", table["name"].map(words))
+    return table[["name", "scheme", "experiment", "train", "val", "sd", "val_all", "failed", "n"]]
 
 
 def study_table(study: Study) -> pd.DataFrame:
     """Return a study's rows with the settings that they may differ in, and the paper's section."""
     fields = dict.fromkeys(("section", "model", "n_epochs", *study.scientific))
-    rows = [{field: _shortest(getattr(row, field)) for field in fields} for row in study.rows]
-    return pd.DataFrame(rows, index=pd.Index([row.name for row in study.rows], name="experiment"))
-
-
-def _shortest(value: object) -> object:
-    """Return a float as text without trailing zeros: 5e-06, not 0.000005."""
-    return f"{value:g}" if isinstance(value, float) else value
+    values = [[getattr(row, field) for field in fields] for row in study.rows]
+    names = pd.Index([row.name for row in study.rows], name="experiment")
+    # a float as text without trailing zeros: 5e-06, not 0.000005
+    return pd.DataFrame(values, names, columns=list(fields)).map(
+        lambda value: f"{value:g}" if isinstance(value, float) else value
+    )

@@ -1,6 +1,6 @@
 """Intervals, tests and words: one module for the two questions that the study asks.
 
-*These photographs*: would other splits and seeds of the same 378 photographs give the same? A
+*These photographs*: would other splits and seeds of the same photographs give the same? A
 repetition is one observation: the mean over its five folds. *Other people*: would other people
 give the same? A person is one observation: the mean over the seeds. Both arrive here as a vector
 of independent values. Accuracies and differences are fractions in [0, 1] everywhere.
@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import itertools
 import math
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +19,8 @@ from scipy import stats as sps
 ALPHA = 0.05
 LEVEL = 1 - 2 * ALPHA  # two one-sided tests at 5 % are one interval at 90 %
 EXACT_UP_TO = 16  # values; 2¹⁶ sign patterns take half a second
-Word = Literal["better", "equivalent", "worse", "open"]
+OPPOSITE = {"better": "not better", "not better": "better"}
+OPPOSITE |= {"worse": "not worse", "not worse": "worse"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +41,6 @@ class Interval:
     def __format__(self, spec: str) -> str:
         mean, low, high = (format(x, spec) for x in (self.mean, self.low, self.high))
         return f"{mean} [{low}, {high}]"
-
-
-OPPOSITE = {"better": "not better", "not better": "better"}
-OPPOSITE |= {"worse": "not worse", "not worse": "worse"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,21 +64,13 @@ class Judged:
 
 
 def t_interval(values: ArrayLike, *, level: float = LEVEL) -> Interval:
-    """Return Student's interval of the mean of independent values.
-
-    mean ± t((1 + level) / 2, n − 1) · sd / √n
-
-    Args:
-        values: float (n,); of fewer than two the interval is NaN.
-        level: 1 − α.
-    """
+    """Return Student's interval of the mean of independent values (n,); NaN for fewer than two."""
     values = _finite(values)
     n = len(values)
-    mean = float(values.mean()) if n else math.nan
     if n < 2:
-        return Interval(mean, math.nan, math.nan, n)
+        return Interval(values.sum() if n else math.nan, math.nan, math.nan, n)
     half = float(special.stdtrit(n - 1, (1 + level) / 2)) * _sd(values) / math.sqrt(n)
-    return Interval(mean, mean - half, mean + half, n)
+    return Interval(float(values.mean()), values.mean() - half, values.mean() + half, n)
 
 
 def judge(values: ArrayLike, delta: float, *, exact: bool = False) -> Judged:
@@ -100,18 +88,18 @@ def judge(values: ArrayLike, delta: float, *, exact: bool = False) -> Judged:
     Psychological and Personality Science 8).
     """
     values = _finite(values)
-    interval = t_interval(values)
-    p_above = (flip_p if exact else _t_p) if interval.n > 1 else lambda _: 1.0
+    p_above = (flip_p if exact else _t_p) if len(values) > 1 else lambda _: 1.0
     p = {
         "better": p_above(values - delta),
         "not better": p_above(delta - values),
         "worse": p_above(-delta - values),
         "not worse": p_above(values + delta),
     }
-    return Judged(interval, p | {"equivalent": max(p["not better"], p["not worse"])})
+    equivalent = max(p["not better"], p["not worse"])
+    return Judged(t_interval(values), p | {"equivalent": equivalent})
 
 
-def settle(word: str, p: float, interval: Interval, delta: float) -> Word:
+def settle(word: str, p: float, interval: Interval, delta: float) -> str:
     """Return the word where p is below 5 % and the interval lies where it says, else "open"."""
     inside = {
         "better": interval.low > delta,
@@ -136,10 +124,17 @@ def flip_p(values: ArrayLike, *, seed: int = 0) -> float:
     """
     values = _finite(values)
     values = values / (np.abs(values).max() or 1.0)
-    exact = len(values) <= EXACT_UP_TO
-    sums = (_signs(len(values)) if exact else _drawn_signs(len(values), seed)) @ values
+    if exact := len(values) <= EXACT_UP_TO:
+        sums = _signs(len(values)) @ values
+    else:
+        sums = np.random.default_rng(seed).choice((1.0, -1.0), (9999, len(values))) @ values
     as_large = sums >= values.sum() - 1e-9  # equal sums must tie in spite of rounding
     return float(as_large.mean() if exact else (as_large.sum() + 1) / (len(sums) + 1))
+
+
+@functools.lru_cache(maxsize=4)
+def _signs(n: int) -> np.ndarray:
+    return np.array(list(itertools.product((1.0, -1.0), repeat=n)))  # (2ⁿ, n)
 
 
 def holm(p: ArrayLike) -> np.ndarray:
@@ -151,46 +146,31 @@ def holm(p: ArrayLike) -> np.ndarray:
     """
     p = np.asarray(p, np.float64)
     order = np.argsort(p, kind="stable")
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(steps, 1)
-    return adjusted
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return np.minimum(adjusted, 1)
 
 
-def units_to_decide(effect: float, sd: float, delta: float, *, power: float = 0.8) -> float:
-    """Return how many units would decide a comparison, if its effect and spread stay as seen.
+def units_to_decide(effect: float, delta: float, sd: float, *, other: float = 0.0) -> float:
+    """Return how many units decide a comparison with a power of 80 %, if all stays as seen.
 
-    n = (z(1 − α) + z(power))² · sd² / d², d the distance of the effect from the nearer of ±δ
+    n = sd² / ((d / (z(0.95) + z(0.8)))² − other²), d the distance of the effect to the nearer of ±δ
 
     Args:
         effect, delta: in one unit.
         sd: of one unit's difference.
+        other: standard error that more units do not reduce.
 
     Returns:
-        a whole number, at least 2; infinite where the effect lies on ±δ.
+        a whole number, 2 or more; infinite where no number is enough.
     """
     distance = min(abs(effect - delta), abs(effect + delta))
-    if distance == 0:
-        return math.inf
-    return max(2, math.ceil((_quantiles(power) * sd / distance) ** 2))
-
-
-def seeds_to_decide(
-    effect: float, sd_people: float, sd_seed: float, n_people: int, delta: float
-) -> float:
-    """Return how many seeds would decide a comparison over the people at hand; maybe infinite.
-
-    A person's mean difference varies by sd_people² + sd_seed² / seeds; seeds buy the second part.
-    """
-    distance = min(abs(effect - delta), abs(effect + delta))
-    left = n_people * (distance / _quantiles(0.8)) ** 2 - sd_people**2
-    return math.ceil(max(1, sd_seed**2 / left)) if left > 0 else math.inf
+    allowed = (distance / float(special.ndtri(1 - ALPHA) + special.ndtri(0.8))) ** 2 - other**2
+    return max(2, math.ceil(sd**2 / allowed)) if allowed > 0 else math.inf
 
 
 def rate_interval(k: int, n: int, *, level: float = 0.95) -> Interval:
-    """Return the exact (Clopper & Pearson) interval of the rate k of n independent runs."""
-    if not n:
-        return Interval(math.nan, math.nan, math.nan, 0)
+    """Return the exact (Clopper & Pearson) interval of the rate k of n ≥ 1 independent runs."""
     low, high = sps.binomtest(k, n).proportion_ci(level, method="exact")
     return Interval(k / n, float(low), float(high), n)
 
@@ -207,11 +187,11 @@ def fisher_p(k: int, n: int, k_other: int, n_other: int) -> float:
 def people_rate(
     correct: ArrayLike, n: ArrayLike, *, n_new: int = 8, level: float = 0.95, seed: int = 0
 ) -> tuple[Interval, Interval]:
-    """Return the accuracy over people, and that of new people, by a beta-binomial model.
+    """Return the accuracy over people, and that of a few new people, by a beta-binomial model.
 
-    A person has an accuracy of their own, drawn from a beta distribution; its photographs are
-    right with that chance. Prior: Jeffreys for the mean, log-uniform from 0.3 to 300 for the
-    concentration (how alike people are). Holds at the edge, where nobody shows an error.
+    Each person has an accuracy of their own, drawn from a beta distribution; their photographs
+    are right with that chance. Prior: Jeffreys for the mean, log-uniform from 0.3 to 300 for the
+    concentration (how alike people are). It holds where nobody shows an error.
 
     Args:
         correct: float (P,), right answers of each person; means over seeds may be fractions.
@@ -235,43 +215,27 @@ def people_rate(
         log_post += count * (special.betaln(a + k, b + of - k) - special.betaln(a, b))
     post = np.exp(log_post - log_post.max())
     post /= post.sum()
-    tails = [(1 - level) / 2, (1 + level) / 2]
-    cumulated = post.sum(1).cumsum()
-    low, high = mean[np.searchsorted(cumulated, tails).clip(0, len(mean) - 1), 0]
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    low, high = mean[np.searchsorted(post.sum(1).cumsum(), tails).clip(max=399), 0]
     rng = np.random.default_rng(seed)
-    drawn = rng.choice(post.size, 8_000, p=post.ravel())
-    people = rng.beta(a.ravel()[drawn, None], b.ravel()[drawn, None], (8_000, n_new))
-    new_low, new_high = np.quantile(people.mean(1), tails)
+    drawn = rng.choice(post.size, 8_000, p=post.ravel())[:, None]
+    new = rng.beta(a.ravel()[drawn], b.ravel()[drawn], (8_000, n_new)).mean(1)
     at_hand = float((correct / n).mean())
     return (
         Interval(at_hand, float(low), float(high), len(n)),
-        Interval(at_hand, float(new_low), float(new_high), n_new),
+        Interval(at_hand, *map(float, np.quantile(new, tails)), n_new),
     )
 
 
 def spearman(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> Interval:
-    """Return the rank correlation of (n,) pairs, n ≥ 4, with an interval.
-
-    tanh(atanh r ± z · √((1 + r²/2) / (n − 3)))
+    """Return the rank correlation of (n,) pairs, n ≥ 4: tanh(atanh r ± z · √((1 + r²/2) / (n − 3))).
 
     Source: Bonett & Wright 2000 (Psychometrika 65).
     """
-    x, y = _finite(x), _finite(y)
-    r = float(sps.spearmanr(x, y).statistic)
-    half = special.ndtri((1 + level) / 2) * math.sqrt((1 + r**2 / 2) / (len(x) - 3))
-    with np.errstate(divide="ignore"):
-        low, high = np.tanh(np.arctanh(r) + np.array([-half, half]))
-    return Interval(r, float(low), float(high), len(x))
-
-
-@functools.lru_cache(maxsize=4)
-def _signs(n: int) -> np.ndarray:
-    """Return all sign patterns (2ⁿ, n)."""
-    return np.array(list(itertools.product((1.0, -1.0), repeat=n)))
-
-
-def _drawn_signs(n: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).choice((1.0, -1.0), (9999, n))
+    r = float(sps.spearmanr(_finite(x), _finite(y)).statistic)
+    half = special.ndtri((1 + level) / 2) * math.sqrt((1 + r**2 / 2) / (np.size(x) - 3))
+    low, high = np.tanh(np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12)) + np.array([-half, half]))
+    return Interval(r, float(low), float(high), np.size(x))
 
 
 def _t_p(values: np.ndarray) -> float:
@@ -284,11 +248,7 @@ def _t_p(values: np.ndarray) -> float:
 
 def _sd(values: np.ndarray) -> float:
     # Equal values have no spread, but their rounded mean can leave 1e-17 of it.
-    return 0.0 if np.ptp(values) == 0 else float(values.std(ddof=1))
-
-
-def _quantiles(power: float) -> float:
-    return float(special.ndtri(1 - ALPHA) + special.ndtri(power))
+    return 0.0 if np.ptp(values) < 1e-12 else float(values.std(ddof=1))
 
 
 def _finite(values: ArrayLike) -> np.ndarray:

@@ -9,6 +9,7 @@ complete file; readers drop the second copy. Several processes may write to one 
 import fcntl
 import hashlib
 import os
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -42,6 +43,14 @@ class RunStore:
         parts = {path.stem for path in self._parts.glob("*.parquet")}
         tables = self._read(self._segments.glob("*.parquet"), columns=["key"])
         return parts | {key for table in tables for key in table["key"].to_pylist()}
+
+    def prepare(self) -> None:
+        """Raise `SglibError` unless runs can be stored, before any is made."""
+        try:
+            self._parts.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self._parts).close()
+        except OSError as error:
+            raise SglibError(f"{self.folder}: cannot store runs ({error.strerror})") from None
 
     def add(self, row: dict[str, object]) -> None:
         """Store one finished run; `row["key"]` names it. On return it survives a power cut."""
@@ -131,10 +140,13 @@ class RunStore:
 
     @staticmethod
     def _write(table: pa.Table, path: Path) -> None:
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                pq.write_table(table, file, compression="zstd")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise SglibError(f"{path}: cannot be written ({error.strerror})") from error
 
     @contextmanager
     def _lock(self) -> Iterator[bool]:

@@ -8,7 +8,7 @@ from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import Split
 from sglib.training.schedule import make_schedule
-from sglib.training.settings import Experiment, Fit, FitData
+from sglib.training.settings import METHODS_OF_TABLE_1, Experiment, Fit, FitData
 
 log = logging.getLogger("sglib")
 
@@ -54,6 +54,8 @@ def choose_engine(experiment: Experiment, *, engine: str = "auto", device: str =
 def _why_not_compiled(experiment: Experiment, device: str) -> str | None:
     if device != "cpu":
         return f"it runs on the CPU, not on {device}"
+    if experiment.augment in METHODS_OF_TABLE_1:
+        return f"it mirrors images and knows no {experiment.augment}"
     from sglib.training.compiled import supports  # Numba starts slowly: only where it is needed
 
     return supports(experiment)

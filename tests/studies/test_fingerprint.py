@@ -1,4 +1,4 @@
-"""keys: what changes the result changes the key, and nothing else does."""
+"""fingerprint: another network or method has another one, other last bits do not."""
 
 import dataclasses
 
@@ -9,45 +9,10 @@ from torch import nn
 
 from sglib.data.splits import Split
 from sglib.models import networks
-from sglib.studies import keys
-from sglib.studies.keys import digest_of, fingerprint, key_of
-from sglib.studies.store import N_ASKED
-from sglib.studies.tables import BASELINE, BASELINE_2, BY_NAME
+from sglib.studies import fingerprint as module
+from sglib.studies.fingerprint import digest_of, fingerprint
+from sglib.studies.tables import BASELINE_2, BY_NAME
 from sglib.training import reference, schedule
-
-ASKED = {
-    "settings": BASELINE.settings(),
-    "digest": "d1",
-    "split": ["kfold", 0],
-    "seed": 0,
-    "engine": "compiled",
-    "fingerprint": "12345678",
-}
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"settings": dataclasses.replace(BASELINE, lr=0.001).settings()},
-        {"digest": "d2"},
-        {"split": ["person", 0]},
-        {"split": ["kfold", 1]},
-        {"seed": 1},
-        {"engine": "reference-cpu"},
-        {"fingerprint": "12345679"},
-    ],
-    ids=lambda other: "-".join(other),
-)
-def test_what_changes_the_result_changes_the_key(other):
-    key = key_of(**ASKED)
-    changed = key_of(**{**ASKED, **other})
-    assert changed != key
-    assert (changed[:N_ASKED] == key[:N_ASKED]) == ("fingerprint" in other)
-
-
-def test_names_do_not_change_the_key():
-    renamed = dataclasses.replace(BASELINE, name="other", section="9", augment_fraction=0.1)
-    assert key_of(**{**ASKED, "settings": renamed.settings()}) == key_of(**ASKED)
 
 
 def narrow(**options: object) -> nn.Module:
@@ -69,7 +34,7 @@ def squashed(**options: object) -> nn.Module:
 def test_an_edited_network_has_another_fingerprint(builder, tiny_faces, monkeypatch):
     before = fingerprint(BASELINE_2, tiny_faces, "kfold")
     assert fingerprint(BASELINE_2, tiny_faces, "kfold") == before
-    monkeypatch.setitem(networks.MODELS, "ConvNN_2", builder)
+    monkeypatch.setitem(networks.NETWORKS, "ConvNN_2", builder)
     assert fingerprint(BASELINE_2, tiny_faces, "kfold") != before
 
 
@@ -90,19 +55,19 @@ def first_eight_validate(faces, scheme, split_seed):
 @pytest.mark.parametrize(
     ("row", "place", "name", "other"),
     [
-        ("baseline_1", keys, "make_schedule", changed_order),
+        ("baseline_1", module, "make_schedule", changed_order),
         ("flip_1", reference, "flip", mirrored_upside_down),
-        ("baseline_1", keys, "make_split", first_eight_validate),
+        ("baseline_1", module, "make_split", first_eight_validate),
     ],
     ids=["draws", "augmentation", "split"],
 )
 def test_another_method_has_another_fingerprint(row, place, name, other, tiny_faces, monkeypatch):
-    keys._trained.cache_clear()
+    module._trained.cache_clear()
     before = fingerprint(BY_NAME[row], tiny_faces, "kfold")
-    keys._trained.cache_clear()
+    module._trained.cache_clear()
     monkeypatch.setattr(place, name, other)
     assert fingerprint(BY_NAME[row], tiny_faces, "kfold") != before
-    keys._trained.cache_clear()
+    module._trained.cache_clear()
 
 
 def test_the_last_bits_do_not_change_a_digest():
