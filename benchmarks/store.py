@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from _common import Row, parser, warn_if_busy, write_results
 
-from sglib.data.load import load_data
+from sglib.data import load_data
 from sglib.files import n_usable_cpus
 from sglib.studies.profiles import PROFILES
 from sglib.studies.run import plan, run_study

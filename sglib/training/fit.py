@@ -1,16 +1,20 @@
 """One run, start to end: split, schedule, and the engine that suits the experiment."""
 
+import logging
+
 import numpy as np
 
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import Split
-from sglib.training.reference import fit_reference
 from sglib.training.schedule import make_schedule
 from sglib.training.settings import METHODS_OF_TABLE_1, Experiment, Fit, FitData
 
-ENGINES = ("auto", "reference", "compiled")
+log = logging.getLogger("sglib")
+
+ENGINES = ("auto", "reference", "compiled", "compiled-shuffled")
 LEARNS_AT = 0.7  # training accuracy; a run that learns anything ends above 0.85
+MAX_TRIES = 10  # seeds until a run learns
 
 
 def outcome(train_acc: np.ndarray) -> str:
@@ -26,9 +30,10 @@ def outcome(train_acc: np.ndarray) -> str:
 
 
 def choose_engine(experiment: Experiment, *, engine: str = "auto", device: str = "cpu") -> str:
-    """Return the name of the engine that will run: "compiled" or "reference-<device>".
+    """Return the name of the engine that will run: one of "compiled…" or "reference-<device>".
 
-    `auto` takes the compiled engine where it applies, the reference elsewhere.
+    `auto` takes the compiled engine where it applies, the reference elsewhere. "compiled-shuffled"
+    is the same run with other rounding, for A/A tests: see `fit_compiled`.
 
     Raises:
         SglibError: unknown engine, or "compiled" for what it does not do (the message says why).
@@ -39,8 +44,8 @@ def choose_engine(experiment: Experiment, *, engine: str = "auto", device: str =
         return f"reference-{device}"
     reason = _why_not_compiled(experiment, device)
     if reason is None:
-        return "compiled"
-    if engine == "compiled":
+        return "compiled" if engine == "auto" else engine
+    if engine != "auto":
         name = experiment.name or "this experiment"
         raise SglibError(f"{name}: the compiled engine does not apply: {reason}")
     return f"reference-{device}"
@@ -68,11 +73,12 @@ def fit(
     """Train one network on the training part of a split and validate it on the other part.
 
     Args:
-        experiment: the settings.
+        experiment: the settings; its `model` is a network of the library or one that was
+            registered (`networks.register`).
         faces: the labelled set that `split` was made from.
         split: from `splits.make_split`.
         seed: of every draw of this run, see `schedule.make_schedule`.
-        engine: "auto", "reference" or "compiled".
+        engine: one of `ENGINES`.
         device: a PyTorch device for the reference engine.
 
     Raises:
@@ -88,8 +94,34 @@ def fit(
     )
     schedule = make_schedule(experiment, len(split.train), seed)
     chosen = choose_engine(experiment, engine=engine, device=device)
-    if chosen == "compiled":
+    if chosen.startswith("compiled"):
         from sglib.training.compiled import fit_compiled
 
-        return fit_compiled(experiment, data, schedule)
+        return fit_compiled(experiment, data, schedule, shuffled=chosen == "compiled-shuffled")
+    from sglib.training.reference import fit_reference
+
     return fit_reference(experiment, data, schedule, device=device)
+
+
+def fit_until_learned(
+    experiment: Experiment, faces: FaceSet, split: Split, *, seed: int, device: str = "cpu"
+) -> tuple[int, Fit]:
+    """Train as `fit` does, with the next seed where the run fails.
+
+    Args:
+        experiment, faces, split, device: as for `fit`.
+        seed: the first of `MAX_TRIES` that are tried.
+
+    Returns:
+        the seed taken and its run: the first that learned (`outcome`). If there is none (the smoke
+        profile stops early), the last one, with a warning.
+    """
+    for tried in range(seed, seed + MAX_TRIES):
+        done = fit(experiment, faces, split, seed=tried, device=device)
+        if outcome(done.history["train_acc"]) == "learned":
+            return tried, done
+    log.warning(
+        "%s: none of the seeds %d to %d learned anything on %s in %d epochs; the last one is used",
+        *(experiment.name, seed, tried, faces.name, experiment.n_epochs),
+    )
+    return tried, done

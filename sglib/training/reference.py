@@ -1,6 +1,7 @@
 """The reference engine: a readable PyTorch loop that states the method.
 
-Source: paper §4.1. Any device; `compiled.py` does the same faster on a CPU and is held to this.
+Source: paper §4.1. Any network, any device; the compiled engine does the same faster for the
+paper's two on a CPU and is held to this.
 """
 
 import functools
@@ -9,22 +10,19 @@ import time
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from sglib import SglibError
 from sglib.data.augment import METHODS, flip
-from sglib.models.networks import ConvNN, build_model
+from sglib.models.networks import build
 from sglib.training.schedule import Schedule
-from sglib.training.settings import HISTORY, METHODS_OF_TABLE_1, Experiment, Fit, FitData
-
-
-def scale_pixels(images: np.ndarray, scaling: str) -> np.ndarray:
-    """Return uint8 images as float32 in [0, 1] ("unit") or [-1, 1] ("symmetric")."""
-    if scaling == "unit":
-        return images.astype(np.float32) / np.float32(255)
-    if scaling == "symmetric":
-        return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
-    raise SglibError(f"scaling must be unit or symmetric, got {scaling!r}")
+from sglib.training.settings import (
+    HISTORY,
+    METHODS_OF_TABLE_1,
+    Experiment,
+    Fit,
+    FitData,
+    scale_pixels,
+)
 
 
 @torch.random.fork_rng(devices=[])
@@ -42,12 +40,12 @@ def fit_reference(
         experiment: the settings.
         data: what to train and validate on.
         schedule: from `make_schedule(experiment, len(data.train_images), seed)`.
-        device: a PyTorch device, "cpu" or "cuda".
+        device: a PyTorch device: "cpu", "cuda" or "mps".
         dtype: float64 is for comparing engines.
     """
     started = time.perf_counter()
     torch.manual_seed(schedule.torch_seed)
-    model = build_model(experiment.model, head=experiment.head, p_drop=experiment.p_drop)
+    model = build(experiment.model, head=experiment.head, p_drop=experiment.p_drop)
     model.load_state_dict({k: torch.from_numpy(v) for k, v in schedule.initial.items()})
     model.to(device, dtype)
     images, val_images = (
@@ -75,8 +73,7 @@ def fit_reference(
     history: dict[str, list[float]] = {name: [] for name in HISTORY}
     for epoch in range(experiment.n_epochs):
         model.train()
-        loss_sum = torch.zeros((), device=device, dtype=torch.float64)
-        n_right = torch.zeros((), device=device, dtype=torch.int64)
+        losses, n_right = [], torch.zeros((), device=device, dtype=torch.int64)
         for start in range(0, order.shape[1], experiment.batch_size):
             batch = slice(start, start + experiment.batch_size)
             rows = order[epoch, batch]  # (B,)
@@ -89,9 +86,10 @@ def fit_reference(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            loss_sum += loss.detach() * len(rows)
+            losses.append(loss.detach() * len(rows))
             n_right += (outputs.argmax(1) == labels[rows]).sum()
-        history["fit_loss"].append(float(loss_sum) / order.shape[1])
+        # added up on the CPU: Apple's GPUs have no float64
+        history["fit_loss"].append(float(torch.stack(losses).cpu().double().sum()) / order.shape[1])
         history["fit_acc"].append(float(n_right) / order.shape[1])
         for part, x, y in (("train", images, labels), ("val", val_images, val_labels)):
             loss_value, accuracy, probs = evaluate(model, x, y)
@@ -107,7 +105,7 @@ def fit_reference(
 
 
 @torch.no_grad()
-def evaluate(model: ConvNN, images: Tensor, labels: Tensor) -> tuple[float, float, np.ndarray]:
+def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float, np.ndarray]:
     """Return mean loss, accuracy and probabilities of sunglasses, dropout off.
 
     Args:
@@ -123,6 +121,6 @@ def evaluate(model: ConvNN, images: Tensor, labels: Tensor) -> tuple[float, floa
     model.eval()
     outputs = model(images)  # (N, 2)
     loss = F.cross_entropy(outputs, labels)
-    accuracy = (outputs.argmax(1) == labels).double().mean()
-    probs = outputs.double().softmax(1)[:, 1]
-    return float(loss), float(accuracy), probs.cpu().numpy()
+    accuracy = (outputs.argmax(1) == labels).cpu().double().mean()
+    probs = outputs.cpu().double().softmax(1)[:, 1]
+    return float(loss), float(accuracy), probs.numpy()

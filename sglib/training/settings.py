@@ -1,4 +1,4 @@
-"""The settings of one training run as a frozen row; `studies/tables.py` lists the rows of studies.
+"""What one training run is asked and what it yields; `studies/tables.py` lists the rows of studies.
 
 Nothing here imports torch or touches a file. The defaults are the paper's (§4.1).
 """
@@ -8,15 +8,15 @@ import dataclasses
 import numpy as np
 
 from sglib import SglibError
+from sglib.models import HEADS, SCALINGS
 
-HEADS = ("sigmoid", "logit")
 METHODS_OF_TABLE_1 = (  # the keys of data.augment.METHODS, which imports torch
     *("flip_horizontal", "flip_vertical", "flip_both", "rotation", "scaling", "noise"),
     *("colour_space", "contrast", "sharpness", "translation_horizontal", "translation_vertical"),
     *("translation_both", "cropping"),
 )
 AUGMENTS = ("none", "flip_add", "flip_each", *METHODS_OF_TABLE_1)
-SCALINGS = ("unit", "symmetric")
+HISTORY = ("fit_loss", "fit_acc", "train_loss", "train_acc", "val_loss", "val_acc")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Experiment:
 
     name: str = ""  # where there is none, a study makes one of the settings
     section: str = ""  # of the paper; "" where it is ours
-    model: str = "ConvNN_1"  # registry name, see models.py
+    model: str = "ConvNN_1"  # a name in `models.networks.NETWORKS`
     head: str = "sigmoid"  # what enters CrossEntropyLoss: the paper's sigmoid outputs, or logits
     n_epochs: int = 40
     batch_size: int = 1  # §4.1
@@ -86,9 +86,6 @@ def _refuse(row: Experiment, field: str, expected: str) -> None:
     raise SglibError(f"{whose}{field} must be {expected}, got {getattr(row, field)!r}")
 
 
-HISTORY = ("fit_loss", "fit_acc", "train_loss", "train_acc", "val_loss", "val_acc")
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class FitData:
     """The images and labels of one run.
@@ -124,3 +121,12 @@ class Fit:
     val_probs: np.ndarray
     engine: str
     seconds: float
+
+
+def scale_pixels(images: np.ndarray, scaling: str) -> np.ndarray:
+    """Return uint8 images as float32 in [0, 1] ("unit") or [-1, 1] ("symmetric")."""
+    if scaling == "unit":
+        return images.astype(np.float32) / np.float32(255)
+    if scaling == "symmetric":
+        return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    raise SglibError(f"scaling must be {' or '.join(SCALINGS)}, got {scaling!r}")
