@@ -6,7 +6,7 @@ Data go to stdout, messages to stderr; exit status 0 done, 1 some inputs failed,
 import copy
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -22,21 +22,16 @@ from sglib.studies.tables import study as study_by_name
 # Modules that import torch, Numba or matplotlib are imported where a command needs them, so that
 # `sglib --help` and every usage error answer at once.
 
-_profile = click.option(
-    "--profile",
-    type=click.Choice(list(PROFILES)),
-    default="paper",
-    show_default=True,
-    help="How many runs: "
-    + "; ".join(f"{profile.name}: {profile.purpose}" for profile in PROFILES.values()),
-)
-_data = click.option(
-    "--data",
-    type=click.Choice(DATA_CHOICES),
-    default="auto",
-    show_default=True,
-    help="auto takes the course set if it is imported, else the synthetic one.",
-)
+
+def _choice(flag: str, known: Iterable[str], default: str, text: str) -> Callable[..., Any]:
+    kind = click.Choice(list(known))
+    return click.option(flag, type=kind, default=default, show_default=True, help=text)
+
+
+_purposes = "; ".join(f"{profile.name}: {profile.purpose}" for profile in PROFILES.values())
+_profile = _choice("--profile", PROFILES, "paper", f"How many runs: {_purposes}.")
+_auto = "auto takes the course set if it is imported, else the synthetic one."
+_data = _choice("--data", DATA_CHOICES, "auto", _auto)
 _seeds = click.option(
     "--seeds", type=click.IntRange(1, 10_000), help="Repetitions; default: the profile's."
 )
@@ -156,21 +151,14 @@ def study_group() -> None:
 
 @click.command()
 @_with(_profile, _data, _seeds, _jobs, _device)
-@click.option(
-    "--scheme",
-    type=click.Choice(["holdout", "kfold", "person"]),
-    default="kfold",
-    show_default=True,
-    help="How runs are validated.",
-)
-@click.option(
+@_choice("--scheme", ("holdout", "kfold", "person"), "kfold", "How runs are validated.")
+@_choice(
     "--engine",
-    type=click.Choice(["auto", "reference", "compiled", "compiled-shuffled"]),
-    default="auto",
-    show_default=True,
-    help="auto takes the compiled engine where it applies; shuffled only rounds differently.",
+    ("auto", "reference", "compiled", "compiled-shuffled"),
+    "auto",
+    "auto takes the compiled engine where it applies; shuffled only rounds differently.",
 )
-@click.option("--backend", type=click.Choice(["local", "dask"]), default="local", show_default=True)
+@_choice("--backend", ("local", "dask"), "local", "Where the runs are done.")
 @click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://host:8786.")
 @click.option(
     "--shard",
@@ -242,13 +230,7 @@ def report(
 
 @main.command()
 @_with(_profile, _seeds, _jobs)
-@click.option(
-    "--data",
-    type=click.Choice(["course", "synthetic"]),
-    default="course",
-    show_default=True,
-    help="Published are numbers of the real photographs; synthetic only tries this command.",
-)
+@_choice("--data", ("course", "synthetic"), "course", "synthetic only tries this command.")
 def publish(**values: Any) -> None:
     """Write reports/tables, reports/figures and the README's results from the stored runs."""
     config = _config(values)
