@@ -39,7 +39,7 @@ class Run:
     row: Any  # what `work` trains, such as an `Experiment`
     settings: dict[str, Any]  # plain values, all that determines the result besides what follows
     work: Callable[["Run", FaceSet, Split], dict[str, Any]]  # does it → columns of its row
-    engine: str  # "compiled" or "reference-<device>"
+    engine: str  # "compiled", "compiled-shuffled" or "reference-<device>"
     fingerprint: str  # of the code, see `fingerprint`
     scheme: str  # of the split
     fold: int = 0
@@ -101,9 +101,11 @@ def plan(
 
 
 def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
-    engine, _, device = run.engine.partition("-")
+    engine, _, device = run.engine.partition("reference-")
     seed = (run.seed, run.fold)
-    done = fit(run.row, faces, split, seed=seed, engine=engine, device=device or "cpu")
+    done = fit(
+        run.row, faces, split, seed=seed, engine=engine or "reference", device=device or "cpu"
+    )
     histories = {name: done.history[name].tolist() for name in HISTORY}
     probs = done.val_probs.tolist()
     return {**asdict(run.row), **histories, "val_probs": probs, "seconds": done.seconds}
@@ -150,7 +152,7 @@ def run(
         faces: the labelled set; default: the training part of `config.data`.
         config: profile, seeds, jobs, device; default: the paper's protocol.
         scheme: how to validate, see `splits.SCHEMES`.
-        engine: "auto", "reference" or "compiled".
+        engine: one of `fit.ENGINES`.
         shard: (i, N): only part i of N; the parts are disjoint and cover all runs.
         options: store, scheduler, progress, as in `run_study`.
     """
