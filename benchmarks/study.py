@@ -22,7 +22,7 @@ from sglib.studies.profiles import Profile
 from sglib.studies.run import Run, plan, run_study
 from sglib.studies.store import RunStore
 from sglib.studies.tables import STUDIES
-from sglib.training.compiled.engine import warm_up
+from sglib.training.compiled import warm_up
 
 PACKAGES = ("torch", "torchvision", "numba", "numpy", "pandas", "pyarrow", "joblib", "pillow")
 
@@ -52,7 +52,7 @@ def paper_us(model: str, images: object, labels: object, *, n_epochs: int) -> fl
     from _peers_torch import Paper
     from _task import read_task, write_task
 
-    from sglib.models.networks import build_model
+    from sglib.models.networks import build as build_model
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -26,8 +26,8 @@ class SglibError(Exception):
     """A problem the caller can do something about; the message is one line that says what."""
 
 
-def load(name_or_path: Any = "base", *, device: str = "cpu") -> "Classifier":
+def load(name_or_path: Any = "base") -> "Classifier":
     """Return a classifier, as `sglib.predict.classifier.load` does."""
     from sglib.predict.classifier import load
 
-    return load(name_or_path, device=device)
+    return load(name_or_path)

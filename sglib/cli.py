@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from sglib import SglibError, __version__
-from sglib.cli_predict import Shard, export, predict
 from sglib.data.faces import DATA_CHOICES
+from sglib.predict.command import Shard, predict
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.tables import STUDIES
 from sglib.studies.tables import study as study_by_name
@@ -85,12 +85,11 @@ def main() -> None:
 
 
 main.add_command(predict)
-main.add_command(export)
 
 
 @main.group()
 def data() -> None:
-    """Import and verify the course set."""
+    """Import and verify the course set and the public originals."""
 
 
 @data.command("fetch")
@@ -106,6 +105,18 @@ def data_fetch(source: str | None) -> None:
     from sglib.data.course import fetch
 
     click.echo(fetch(source))
+
+
+@data.command("fetch-cmu")
+@click.option("--from", "source", metavar="PATH|URL", help="The originals; default: UCI's archive.")
+def data_fetch_cmu(source: str | None) -> None:
+    """Import the public originals and tell who of them is in the course set."""
+    from sglib.data import cmu, course, load_data
+
+    click.echo(cmu.fetch_cmu(source))
+    if course.is_imported():
+        table = cmu.overlap(cmu.load_cmu(), load_data("course").train)
+        click.echo(table.to_string(index=False, float_format="%.1f"), err=True)
 
 
 @data.command("check")

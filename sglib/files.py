@@ -102,7 +102,7 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str:
-    """Return the commit of the checkout, marked where tracked files differ; else "unknown"."""
+    """Return the commit of the checkout, marked where tracked code differs; else "unknown"."""
     return _commit_of(repo_root())
 
 
@@ -112,7 +112,8 @@ def _commit_of(root: Path) -> str:
     options = {"capture_output": True, "text": True, "timeout": 20, "check": True}
     try:
         head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], **options)
-        changed = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no"], **options)
+        status = [*git, "status", "--porcelain", "--untracked-files=no", "--", "*.py"]
+        changed = subprocess.run(status, **options)
     except (OSError, subprocess.SubprocessError):  # no git, or not a checkout
         return "unknown"
     return head.stdout.strip() + (" with local changes" if changed.stdout.strip() else "")

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
-from sglib.analysis.plots.curves import use_style
+from sglib.analysis.plots.style import use_style
 from sglib.data.faces import FaceSet
 from sglib.studies.run import plan, run_study
 from sglib.studies.store import RunStore

@@ -23,15 +23,19 @@ def load_data(data: str = "auto") -> FaceData:
 
     Args:
         data: `course` (the real set), `synthetic` (the embedded one), or `auto`: course if it is
-            imported, else synthetic with a warning in the log. Nothing is downloaded.
+            imported, else synthetic with a warning in the log. `cmu`: the public originals, all
+            twenty people to train on and nobody to test. Nothing is downloaded.
 
     Raises:
-        SglibError: the name is unknown, or the course set is missing or damaged.
+        SglibError: the name is unknown, or the set is missing or damaged.
     """
-    from sglib.data import course, synthetic
+    from sglib.data import cmu, course, synthetic
 
     if data not in DATA_CHOICES:
         raise SglibError(f"data {data!r}: expected {', '.join(DATA_CHOICES)}")
+    if data == "cmu":
+        faces = cmu.load_cmu()
+        return FaceData("cmu", faces, faces.subset(np.arange(0), name="cmu-test"))
     if data == "course" or (data == "auto" and course.is_imported()):
         return _cached("course", course.stamp(), course.load)
     if data == "auto":

@@ -13,7 +13,7 @@ HEIGHT, WIDTH = 30, 32
 CLASSES = ("open", "sunglasses")  # the index is the label
 POSES = ("straight", "left", "right", "up")
 EXPRESSIONS = ("neutral", "happy", "sad", "angry")
-DATA_CHOICES = ("auto", "course", "synthetic")  # as `load_data` takes them
+DATA_CHOICES = ("auto", "course", "synthetic", "cmu")  # as `load_data` takes them
 FIELDS = ("images", "ids", "labels", "subjects", "pose", "expression")  # of a `FaceSet`
 
 
@@ -86,6 +86,6 @@ class FaceSet:
 class FaceData(NamedTuple):
     """The two parts of a data set; no person is in both."""
 
-    name: str  # "course" or "synthetic"
+    name: str  # "course", "synthetic" or "cmu"
     train: FaceSet
     test: FaceSet

@@ -1,4 +1,4 @@
-"""From anyone's pictures to answers.
+"""From anyone's pictures to answers, by ONNX Runtime: no PyTorch, no pandas, no study.
 
-May import `files` and, for the model files, `models`; no study.
+May import `files` only, so that `pip install .` is enough to predict.
 """

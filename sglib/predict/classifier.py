@@ -1,206 +1,314 @@
-"""`Classifier`: a trained model that says of pictures whether the person wears sunglasses."""
+"""`Classifier`: a trained model, run by ONNX Runtime, that tells who wears sunglasses."""
 
+import collections
+import itertools
+import json
 import os
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import onnxruntime
 
 from sglib import SglibError
-from sglib.data.faces import CLASSES, HEIGHT, WIDTH
-from sglib.files import check_device
-from sglib.models import files as weight_files
-from sglib.models.ensemble import BATCH, SECOND_LOOK, Scorer, traced
-from sglib.models.files import ModelFile
-from sglib.predict.inputs import as_pictures
-from sglib.predict.writers import COLUMNS
+from sglib.files import n_usable_cpus
+from sglib.predict import pictures
+from sglib.predict.files import Search
+from sglib.predict.pictures import CLASSES, HEIGHT, WIDTH, Picture
+from sglib.predict.writers import Answer
 
-if TYPE_CHECKING:
-    import pandas as pd  # where tables are made: the command line does without
+SUFFIX = ".onnx"
+BATCH = 16  # pictures at once: what a network makes of more leaves the processor's cache
+MAX_BYTES = 500_000_000
+_FEW, _MANY = 8, 128  # pictures that a thread takes: first a few, since they may be large
+_AHEAD = 3  # chunks under way per thread
+# Reading small files holds Python's lock nearly all the time: threads that take turns are faster
+# than threads that fight for it file by file.
+_TURNS = threading.Lock()
+_METADATA = {  # what a model file says of itself → how it is checked
+    "name": lambda x: isinstance(x, str) and x != "",
+    "threshold": lambda x: isinstance(x, int | float) and 0 <= x <= 1,
+    "height": lambda x: x == HEIGHT,
+    "width": lambda x: x == WIDTH,
+    "classes": lambda x: x == list(CLASSES),
+    "data": lambda x: isinstance(x, str),
+    "data_digest": lambda x: isinstance(x, str),
+    "version": lambda x: isinstance(x, str),
+}
+_IN, _OUT = ("images", "tensor(uint8)"), ("probability", "tensor(float)")
+
+Chunk = tuple[list[Answer], np.ndarray]  # answers, and what the networks saw: uint8 (N, 30, 32)
+# What is cut out of a grey picture, each with what there is to say about it.
+Framing = Callable[[np.ndarray], list[tuple[np.ndarray, str]]]
 
 
 class Classifier:
-    """Says of pictures whether the person wears sunglasses.
+    """Tells of pictures whether the person wears sunglasses.
 
     Args:
-        file: a model, as `weight_files.load` reads it.
-        device: a PyTorch device, such as "cpu" or "cuda".
+        model: content of an ONNX file as `sglib export` writes it.
+        where: the file's name, for messages.
 
     Attributes:
-        classes_: the two labels, in the order of `predict_proba`'s columns.
-        threshold: a probability above it is called sunglasses.
+        name, threshold: a probability above the threshold is called sunglasses.
+        classes: the two labels, open and sunglasses.
+        metadata: what the file says of itself.
 
     Raises:
-        SglibError: the weights do not fit the network, or there is no such device.
+        SglibError: not such a file; the message says what is wrong with it.
     """
 
-    def __init__(self, file: ModelFile, *, device: str = "cpu") -> None:
-        self.file, self.name, self.threshold = file, file.name, file.threshold
-        self.classes_ = np.array(CLASSES)
-        check_device(device)
-        self.device = torch.device(device)
-        on_cpu = self.device.type == "cpu"
-        self.scorer = Scorer(file, fused=on_cpu).to(self.device).requires_grad_(False)
-        self._score: Callable[[Tensor], Tensor] = self.scorer
-        self._first_look: Callable[[Tensor], tuple[Tensor, Tensor]] = self.scorer.first_look
-        if on_cpu:
-            once = BATCH if file.doubt is None else SECOND_LOOK
-            self._score = traced(self.scorer, once)
-            if file.doubt is not None:
-                self._first_look = traced(self.scorer.first_look, BATCH)
+    classes = CLASSES
+
+    def __init__(self, model: bytes, *, where: str = "model") -> None:
+        self._model, self._where = model, where
+        onnxruntime.set_default_logger_severity(4)  # what fails is said by an exception
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # chunks run side by side
+        options.enable_cpu_mem_arena = False  # it would keep each batch's memory
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's own classes share no other base
+            reason = " ".join(str(error).split())[:200]
+            raise SglibError(f"{where}: not a model that ONNX Runtime reads ({reason})") from error
+        self.metadata = self._checked()
+        self.name, self.threshold = self.metadata["name"], float(self.metadata["threshold"])
+
+    def _checked(self) -> dict[str, Any]:
+        puts = [(x.name, x.type) for x in self._session.get_inputs()]
+        gives = [(x.name, x.type) for x in self._session.get_outputs()]
+        if puts != [_IN] or gives != [_OUT]:
+            raise SglibError(
+                f"{self._where}: expected {_IN} in and {_OUT} out, got {puts}, {gives}"
+            )
+        try:
+            text = self._session.get_modelmeta().custom_metadata_map["sglib"]
+            metadata = json.loads(text)
+            wrong = [key for key, fits in _METADATA.items() if not fits(metadata[key])]
+        except KeyError as error:
+            raise SglibError(f"{self._where}: no model of sglib: it lacks {error}") from error
+        except (TypeError, ValueError) as error:
+            raise SglibError(f"{self._where}: damaged metadata ({error})") from error
+        if wrong:
+            found = ", ".join(f"{key} = {metadata[key]!r:.80}" for key in wrong)
+            raise SglibError(f"{self._where}: metadata cannot be used: {found}")
+        return metadata
 
     def __repr__(self) -> str:
-        return f"Classifier({self.name!r}, n_networks={len(self.file.members)})"
+        return f"Classifier({self.name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.file, str(self.device)), {"threshold": self.threshold}
+        return _rebuild, (self._model, self._where)
 
-    # the optimiser watches the first batches and finds nothing: a tenth of 20,000 files' time
-    @torch.jit.optimized_execution(False)
-    @torch.inference_mode()
-    def probabilities(self, images: np.ndarray | Tensor) -> np.ndarray:
-        """Return the probability of sunglasses, float64 (N,), of images of the right size.
+    def probabilities(self, images: Any) -> np.ndarray:
+        """Return the probability of sunglasses, float64 (N,), of pictures of the right size.
 
-        The networks always get batches of one size, filled up with black: a smaller batch is
-        computed in another order, and an image's last digits would depend on its neighbours.
+        The networks always get batches of one size, filled up with black: a smaller batch may be
+        computed in another order, and an answer's last digits would depend on its neighbours.
 
         Args:
-            images: uint8 (N, 30, 32).
+            images: uint8 (N, 30, 32), an array or a tensor; 0 black to 255 white.
 
         Raises:
-            SglibError: another shape or type.
+            SglibError: another shape or type, or the model's answer is no probability.
         """
-        images = torch.as_tensor(images)
-        if images.dtype != torch.uint8 or images.ndim != 3 or images.shape[1:] != (HEIGHT, WIDTH):
+        images = np.asarray(images)
+        if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (HEIGHT, WIDTH):
             raise SglibError(
-                f"expected uint8 (N, {HEIGHT}, {WIDTH}), "
-                f"got {str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
+                f"expected uint8 (N, {HEIGHT}, {WIDTH}), got {images.dtype} {images.shape}"
             )
-        if self.scorer.doubt is None:
-            probs = torch.cat([self._score(batch) for batch in self._batches(images)])
-        else:
-            looks = [self._first_look(batch) for batch in self._batches(images)]
-            probs, doubtful = map(torch.cat, zip(*looks, strict=True))
-            rows = doubtful[: len(images)].nonzero()[:, 0]
-            if len(rows):
-                doubted = images[rows.to(images.device)]
-                again = [self._score(batch) for batch in self._batches(doubted, SECOND_LOOK)]
-                probs[rows] = torch.cat(again)[: len(rows)]
-        return probs[: len(images)].double().cpu().numpy()
-
-    def _batches(self, images: Tensor, size: int = BATCH) -> Iterator[Tensor]:
-        """Yield the images in batches of one size, the last one filled up; one batch at least."""
-        for start in range(0, max(len(images), 1), size):
-            batch = images[start : start + size].to(self.device)
-            yield F.pad(batch, (0, 0, 0, 0, 0, size - len(batch)))
-
-    def labels(self, probs: np.ndarray, *, threshold: float | None = None) -> np.ndarray:
-        """Return str (N,): `sunglasses` where the probability exceeds the threshold."""
-        limit = self.threshold if threshold is None else threshold
-        return self.classes_[(np.asarray(probs) > limit).astype(np.int64)]
+        probs = np.empty(len(images))
+        for start in range(0, len(images), BATCH):
+            batch = images[start : start + BATCH]
+            full = np.pad(batch, ((0, BATCH - len(batch)), (0, 0), (0, 0)))
+            (out,) = self._session.run(["probability"], {"images": full})
+            if out.shape != (BATCH,):
+                raise SglibError(f"{self._where}: {BATCH} pictures in, answers {out.shape} out")
+            probs[start : start + BATCH] = out[: len(batch)]
+        if not ((probs >= 0) & (probs <= 1)).all():
+            raise SglibError(f"{self._where}: its answers are not all in [0, 1]")
+        return probs
 
     def predict(
         self,
-        pictures: Any,
+        given: Any,
         *,
         threshold: float | None = None,
         crop: str = "none",
         jobs: int | None = None,
-    ) -> "pd.DataFrame":
-        """Say of pictures what they show.
+    ) -> list[Answer]:
+        """Tell of pictures what they show.
 
         Args:
-            pictures: a path or a list of paths (files, folders, patterns); or arrays, tensors or
-                Pillow images as in `inputs.py`, of any size.
+            given: one picture or several: paths (files, folders, patterns), bytes of a file,
+                Pillow images, arrays or tensors of any size; see `pictures.separate`.
             threshold: in [0, 1]; default: the model's own.
-            crop: `none`, or for files `auto` to find the face (extra `[faces]`).
-            jobs: for files: threads; default: as many as help.
+            crop: `none`, or `auto` to find the faces (extra `[faces]`), each of which is answered.
+            jobs: threads; default: one per processor.
 
         Returns:
-            A row per picture: `file` (for arrays its number), `label`, `probability` of
-            sunglasses, `status`: starts with `ok`, else the reason why there is no prediction.
+            A row (file, label, probability, status) per picture, also of a single one;
+            `pandas.DataFrame(rows)` makes a table of them. A bad file is a row, not an error.
 
         Raises:
-            SglibError: arrays that are no pictures. A bad file is a row, not an error.
+            SglibError: what is no picture, or can mean several things.
         """
-        import pandas as pd
+        chunks = self.stream(_named(given), threshold=threshold, crop=crop, jobs=jobs)
+        return [answer for answers, _ in chunks for answer in answers]
 
-        from sglib.predict.run import Options
+    def stream(
+        self,
+        found: Iterable[Picture],
+        *,
+        threshold: float | None = None,
+        crop: str = "none",
+        jobs: int | None = None,
+    ) -> Iterator[Chunk]:
+        """Yield answers in the order of the pictures, some at a time, in bounded memory.
 
-        if _are_paths(pictures):
-            return self._predict_files(pictures, threshold=threshold, crop=crop, jobs=jobs)
-        Options(crop=crop, threshold=threshold)  # raises for what they cannot be
-        if crop != "none":
-            raise SglibError(f"crop {crop!r} is for files; arrays are taken as they are")
-        images, statuses = as_pictures(pictures)
-        probs = self.probabilities(images)
-        names = [str(i) for i in range(len(images))]
-        labels = self.labels(probs, threshold=threshold)
-        return pd.DataFrame(dict(zip(COLUMNS, (names, labels, probs, statuses), strict=True)))
-
-    def predict_proba(self, pictures: Any, *, crop: str = "none") -> np.ndarray:
-        """Return the probabilities of open and of sunglasses, float64 (N, 2).
+        A chunk is read, decoded and scored by one thread; only a few are under way at a time.
 
         Args:
-            pictures: as in `predict`.
-            crop: as in `predict`.
+            found: for example a `files.Search`.
+            threshold, crop, jobs: as in `predict`.
 
-        Raises:
-            SglibError: a picture cannot be read; the message names it.
+        Yields:
+            answers, and what the networks saw, uint8 (N, 30, 32); black where there is no answer.
         """
-        if _are_paths(pictures):
-            frame = self._predict_files(pictures, threshold=None, crop=crop, jobs=None)
-            for row in frame[frame["probability"].isna()].itertuples():
-                raise SglibError(f"{row.file}: {row.status}")
-            probs = frame["probability"].to_numpy()
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise SglibError(f"threshold must be in [0, 1], got {threshold}")
+        if jobs is not None and jobs < 1:
+            raise SglibError(f"jobs must be 1 or more, got {jobs}")
+        limit = self.threshold if threshold is None else threshold
+        frames, stop = _framing(crop), threading.Event()
+        n_threads = jobs or n_usable_cpus()
+        executor = ThreadPoolExecutor(n_threads, "sglib")
+        waiting: collections.deque = collections.deque()
+        with pictures.quiet():
+            try:
+                for chunk in _chunked(found, most=_FEW if crop == "auto" else _MANY):
+                    waiting.append(executor.submit(self._answer, chunk, frames, limit, stop))
+                    if len(waiting) > _AHEAD * n_threads:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                stop.set()
+                executor.shutdown(wait=False, cancel_futures=True)
+
+    def _answer(
+        self, chunk: list[Picture], frames: Framing, limit: float, stop: threading.Event
+    ) -> Chunk:
+        with _TURNS:
+            ready = [pictures.small_jpeg(x.source) if frames is _whole else None for x in chunk]
+        names, statuses, images = [], [], []
+        for picture, image in zip(chunk, ready, strict=True):
+            if stop.is_set():  # nobody waits for the rest
+                break
+            for pixels, status in [(image, "ok")] if image is not None else _look(picture, frames):
+                names.append(picture.name)
+                images.append(pixels)
+                statuses.append(status)
+        good = [i for i, pixels in enumerate(images) if pixels is not None]
+        seen = np.zeros((len(images), HEIGHT, WIDTH), np.uint8)
+        if good:
+            seen[good] = [images[i] for i in good]
+        probs: list[float | None] = [None] * len(images)
+        labels: list[str | None] = [None] * len(images)
+        for i, prob in zip(good, self.probabilities(seen[good]).tolist(), strict=True):
+            probs[i], labels[i] = prob, CLASSES[int(prob > limit)]
+        return list(map(Answer, names, labels, probs, statuses)), seen
+
+
+def _whole(gray: np.ndarray) -> list[tuple[np.ndarray, str]]:
+    return [(gray, "")]
+
+
+def _framing(crop: str) -> Framing:
+    if crop == "none":
+        return _whole
+    if crop == "auto":
+        from sglib.predict.crop import FaceFinder
+
+        return FaceFinder()
+    raise SglibError(f"crop must be none or auto, got {crop!r}")
+
+
+def _look(picture: Picture, frames: Framing) -> list[tuple[np.ndarray | None, str]]:
+    """Return the pixels, uint8 (30, 32), and the status of each frame of a picture."""
+    try:
+        if picture.problem:
+            raise pictures.PictureError(picture.problem)
+        gray = pictures.read(picture.source)
+        height, width = gray.shape
+        resized = "" if gray.shape == (HEIGHT, WIDTH) else f"resized from {width}x{height}"
+        looks = []
+        for frame, note in frames(gray):
+            details = ", ".join(filter(None, (note, resized)))
+            looks.append((pictures.fit(frame), f"ok ({details})" if details else "ok"))
+        return looks
+    except pictures.PictureError as error:
+        if picture.problem or isinstance(picture.source, str | bytes | os.PathLike):
+            return [(None, str(error))]
+        raise SglibError(f"picture {picture.name}: {error}") from error
+
+
+def _named(given: Any) -> Iterator[Picture]:
+    for i, one in enumerate(pictures.separate(given)):
+        if isinstance(one, str | os.PathLike):
+            yield from Search([one])
         else:
-            probs = self.probabilities(as_pictures(pictures)[0])
-        return np.stack([1 - probs, probs], axis=1)
-
-    def _predict_files(
-        self, paths: Any, *, threshold: float | None, crop: str, jobs: int | None
-    ) -> "pd.DataFrame":
-        import pandas as pd
-
-        from sglib.predict.files import Discovery
-        from sglib.predict.run import Options, predict_files
-
-        files = Discovery([paths] if isinstance(paths, str | os.PathLike) else paths)
-        options = Options(crop=crop, threshold=threshold)
-        parts = list(predict_files(files, self, options, jobs=jobs))
-        return pd.DataFrame(
-            {
-                "file": pd.Series([file for rows in parts for file in rows.files], dtype=object),
-                "label": pd.Series(
-                    [x or None for rows in parts for x in rows.labels], dtype=object
-                ),
-                "probability": np.concatenate([np.empty(0), *(rows.probs for rows in parts)]),
-                "status": [status for rows in parts for status in rows.statuses],
-            }
-        )
+            yield Picture(str(i), one)
 
 
-def _rebuild(file: ModelFile, device: str) -> Classifier:
-    return Classifier(file, device=device)
+def _chunked(found: Iterable[Picture], *, most: int) -> Iterator[list[Picture]]:
+    """Yield a few pictures at first, so that all threads have work, then more and more."""
+    found, n = iter(found), _FEW
+    while chunk := list(itertools.islice(found, n)):
+        yield chunk
+        n = min(n + _FEW, most)
 
 
-def _are_paths(given: Any) -> bool:
-    if isinstance(given, list | tuple):
-        return len(given) > 0 and all(isinstance(one, str | os.PathLike) for one in given)
-    return isinstance(given, str | os.PathLike)
+def _rebuild(model: bytes, where: str) -> Classifier:
+    return Classifier(model, where=where)
 
 
-def load(name_or_path: str | os.PathLike = "base", *, device: str = "cpu") -> Classifier:
-    """Return a classifier: a shipped one by name, or one from a model file.
+def weights_dir() -> Path:
+    """Return the folder of the models that ship with the package."""
+    return Path(__file__).resolve().parents[1] / "weights"
+
+
+def load(name_or_path: str | os.PathLike = "base") -> Classifier:
+    """Return a classifier: a shipped one by name, or one from an ONNX file.
 
     Args:
-        name_or_path: such as "base" or "models/mine.safetensors".
-        device: a PyTorch device.
+        name_or_path: such as "base" or "models/mine.onnx"; a text without folder and ending is a
+            name.
 
     Raises:
-        SglibError: there is no such model, or its file is damaged.
+        SglibError: there is no such model, or its file cannot be used.
     """
-    return Classifier(weight_files.load(name_or_path), device=device)
+    text = os.fspath(name_or_path)
+    is_name = isinstance(name_or_path, str) and not (os.path.dirname(text) or "." in text)
+    path = weights_dir() / f"{text}{SUFFIX}" if is_name else Path(text).expanduser()
+    if path.suffix == ".safetensors":
+        raise SglibError(
+            f"{path}: weights for training; write the file that predicts with "
+            f"sglib export --model {path}"
+        )
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SglibError(f"{path}: larger than a model file may be ({MAX_BYTES} bytes)")
+        return Classifier(path.read_bytes(), where=str(path))
+    except OSError as error:
+        if is_name:
+            names = ", ".join(sorted(path.stem for path in weights_dir().glob(f"*{SUFFIX}")))
+            raise SglibError(
+                f"no model {text!r}: shipped are {names or 'none'}; or give an {SUFFIX} file"
+            ) from error
+        raise SglibError(f"{path}: cannot read the model ({error.strerror})") from error

@@ -1,38 +1,104 @@
-"""One run of `sglib predict`, from its options to its exit status."""
+"""The command `sglib predict`: parse, run, write rows, say what came of it.
 
+ONNX Runtime, Pillow and NumPy are imported when the command runs, so that `sglib --help` answers
+at once.
+"""
+
+import itertools
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-import numpy as np
-from tqdm import tqdm
+import click
 
 from sglib import SglibError
-from sglib.predict.classifier import load
-from sglib.predict.files import Discovery, is_picture_name
-from sglib.predict.outputs import Output
-from sglib.predict.resident import release_gpu_code
-from sglib.predict.run import Options, predict_files
-from sglib.predict.writers import Rows
 
-DONE, SOME_FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
+FORMATS = ("table", "csv", "json", "parquet", "course")
+DONE, SOME_FAILED, USAGE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM: the end of a batch job's time, a scheduler that wants the machine."""
+class Shard(click.ParamType):
+    """A part of a job array, such as 3/16."""
+
+    name = "i/N"
+
+    def convert(
+        self, value: str | tuple[int, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Return (i, N) of a text such as 3/16."""
+        if isinstance(value, tuple):
+            return value
+        which, _, count = value.partition("/")
+        if not (which.isdecimal() and count.isdecimal() and 1 <= int(which) <= int(count)):
+            self.fail(f"expected i/N with 1 <= i <= N, such as 3/16, got {value!r}", param, ctx)
+        return int(which), int(count)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("-o", "--output", metavar="FILE", help="Default: stdout.")
+@click.option(
+    "--format",
+    type=click.Choice(FORMATS),
+    help="Default: by the ending of FILE; else a table on a terminal, CSV elsewhere.",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Sunglasses above this probability; default: the model's own.",
+)
+@click.option(
+    "--model",
+    default="base",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="A model that ships with the package, or an .onnx file.",
+)
+@click.option("--jobs", type=click.IntRange(1, 1000), help="Threads; default: one per processor.")
+@click.option(
+    "--crop",
+    type=click.Choice(("none", "auto")),
+    default="none",
+    show_default=True,
+    help="auto finds the faces and frames head and shoulders (extra [faces]).",
+)
+@click.option(
+    "--explain",
+    metavar="DIR",
+    help="Write a PNG per picture that shows what the answer rests on.",
+)
+@click.option(
+    "--shard",
+    type=Shard(),
+    default="1/1",
+    help="Only every N-th file from the i-th on, as in a job array.",
+)
+def predict(paths: tuple[str, ...], **options: object) -> None:
+    """Tell of pictures whether the person wears sunglasses.
+
+    PATH is a file, a folder (with the folders in it), a pattern in quotes, or - for a list of
+    files on stdin. Exit status 0: done; 1: some files had no prediction (their rows say why); 2:
+    the command cannot be carried out; 130: interrupted, what was finished is written; 143: ended
+    by SIGTERM, what was finished is in FILE.partial.
+    """
+    try:
+        status = run(paths, **options)  # type: ignore[arg-type]
+    except SglibError as error:  # not 1: that is a run with some bad pictures
+        click.echo(f"error: {error}", err=True)
+        status = USAGE
+    sys.exit(status)
 
 
 def run(
-    paths: Sequence[str],
+    paths: tuple[str, ...],
     *,
     output: str | None = None,
     format: str | None = None,
     threshold: float | None = None,
     model: str = "base",
-    device: str = "cpu",
     jobs: int | None = None,
     crop: str = "none",
     explain: str | None = None,
@@ -43,63 +109,65 @@ def run(
     Args: as the options of the command.
 
     Returns:
-        0: done; 1: some files have no prediction; 130: interrupted, with the finished rows
-        written; 143: ended by SIGTERM, with the finished rows in `<output>.partial`, so that what
-        a batch system cut short is not taken for a whole part.
+        the exit status.
 
     Raises:
         SglibError: an option cannot be carried out, or the output cannot be written.
     """
-    options = Options(crop=crop, threshold=threshold, explain=explain, shard=shard)
+    from tqdm import tqdm
+
+    from sglib.predict.classifier import load
+    from sglib.predict.files import Search
+    from sglib.predict.writers import Output
+
     _keep_inputs(paths, output)
-    if device == "cpu":
-        release_gpu_code()
-    classifier = load(model, device=device)
-    files = Discovery(paths, stdin=getattr(sys.stdin, "buffer", None), shard=shard)
-    out = Output(output, format=format, shard=shard)
-    count = _Count()
+    classifier = load(model)
+    files = Search(paths, stdin=getattr(sys.stdin, "buffer", None))
+    mine = itertools.islice(files, shard[0] - 1, None, shard[1])
+    out, count, status = Output(output, format=format), _Count(), DONE
     try:
-        with _sigterm_raises(), _progress() as bar:
-            for rows in predict_files(files, classifier, options, jobs=jobs):
-                out.write(rows)
-                count.add(rows)
-                bar.update(len(rows))
-        status = DONE
-    except _Terminated:
-        kept = out.abandon()
-        _say(f"ended by SIGTERM: {count}" + (f" in {kept}" if kept else ""))
-        return TERMINATED
-    except KeyboardInterrupt:
-        status = INTERRUPTED
+        with _sigterm_raises(), tqdm(unit=" pictures", disable=not sys.stderr.isatty()) as bar:
+            for answers, seen in classifier.stream(mine, threshold=threshold, crop=crop, jobs=jobs):
+                if explain is not None:
+                    from sglib.predict.explain import write_explanations
+
+                    write_explanations(explain, count.n, answers, seen, classifier)
+                out.write(answers)
+                count.add(answers)
+                bar.update(len(answers))
     except BrokenPipeError:  # whoever reads our stdout has seen enough
         sys.stdout = None
         return SOME_FAILED
+    except _Terminated:
+        kept = out.close(whole=False)
+        return _end(TERMINATED, f"ended by SIGTERM: {count}" + (f" in {kept}" if kept else ""))
+    except KeyboardInterrupt:
+        status = INTERRUPTED
     except BaseException:
-        kept = out.abandon()
-        if kept:
-            _say(f"failed; the rows that were finished are in {kept}")
+        with suppress(SglibError):  # what went wrong first is said
+            if kept := out.close(whole=False):
+                _end(USAGE, f"failed; the rows that were finished are in {kept}")
         raise
     out.close()
     for problem in out.problems:
-        _say(f"no row: {problem}")
+        _end(SOME_FAILED, f"no row: {problem}")
     if status == INTERRUPTED:
-        _say(f"interrupted: {count} written")
-        return INTERRUPTED
-    _say(f"{classifier.name}: {count}")
+        return _end(status, f"interrupted: {count} written")
     if files.n_passed_over:
-        _say(f"{files.n_passed_over} files in folders passed over: no pictures by name or content")
-    return SOME_FAILED if count.n_failed or out.problems else DONE
+        _end(DONE, f"passed over in folders: {files.n_passed_over} files that are no pictures")
+    return _end(
+        SOME_FAILED if count.n_failed or out.problems else DONE, f"{classifier.name}: {count}"
+    )
 
 
-def _keep_inputs(paths: Sequence[str], output: str | None) -> None:
+def _keep_inputs(paths: tuple[str, ...], output: str | None) -> None:
     """Raise if the output would take the place of a picture, or of what is named as input."""
-    if output in (None, "-"):
+    from sglib.predict.files import picture_endings
+
+    if output in (None, "-") or not os.path.isfile(output := os.path.expanduser(output)):
         return
-    output = os.path.expanduser(output)
-    if not os.path.isfile(output):
-        return
-    named = [path for path in paths if os.path.isfile(path) and os.path.samefile(path, output)]
-    if named or is_picture_name(output):
+    named = any(os.path.isfile(path) and os.path.samefile(path, output) for path in paths)
+    if named or output.rpartition(".")[2].lower() in picture_endings():
         raise SglibError(f"{output}: exists and is a picture or an input; it would be replaced")
 
 
@@ -107,27 +175,31 @@ class _Count:
     """What came out so far."""
 
     def __init__(self) -> None:
-        self.n = self.n_sunglasses = self.n_failed = 0
-        self._shown = 0
+        self.n = self.n_sunglasses = self.n_failed = self.n_unlike = 0
+        self.highest = 0.0
 
-    def add(self, rows: Rows) -> None:
-        self.n += len(rows)
-        self.n_sunglasses += rows.labels.count("sunglasses")
-        self.n_failed += int(np.isnan(rows.probs).sum())
+    def add(self, answers: list) -> None:
+        for answer in answers:
+            self.n += 1
+            self.n_sunglasses += answer.label == "sunglasses"
+            self.n_failed += answer.label is None
+            self.highest = max(self.highest, answer.probability or 0.0)
 
     def __str__(self) -> str:
         n_open = self.n - self.n_sunglasses - self.n_failed
-        return (
-            f"{self.n} files: {self.n_sunglasses} sunglasses, {n_open} open, {self.n_failed} failed"
-        )
+        text = f"{self.n} answers: {self.n_sunglasses} sunglasses, {n_open} open"
+        # a threshold above all that a model ever says would go unnoticed
+        highest = "" if self.n_sunglasses else f" (highest probability {self.highest:.2f})"
+        return f"{text}{highest}, {self.n_failed} failed"
 
 
-def _say(message: str) -> None:
+def _end(status: int, message: str) -> int:
     print(message, file=sys.stderr)
+    return status
 
 
-def _progress() -> tqdm:
-    return tqdm(unit=" pictures", disable=not sys.stderr.isatty())
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: the end of a batch job's time, a scheduler that wants the machine."""
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from sglib.training.settings import METHODS_OF_TABLE_1, Experiment, Fit, FitData
 
 log = logging.getLogger("sglib")
 
-ENGINES = ("auto", "reference", "compiled")
+ENGINES = ("auto", "reference", "compiled", "compiled-shuffled")
 LEARNS_AT = 0.7  # training accuracy; a run that learns anything ends above 0.85
 MAX_TRIES = 10  # seeds until a run learns
 
@@ -30,9 +30,10 @@ def outcome(train_acc: np.ndarray) -> str:
 
 
 def choose_engine(experiment: Experiment, *, engine: str = "auto", device: str = "cpu") -> str:
-    """Return the name of the engine that will run: "compiled" or "reference-<device>".
+    """Return the name of the engine that will run: one of "compiled…" or "reference-<device>".
 
-    `auto` takes the compiled engine where it applies, the reference elsewhere.
+    `auto` takes the compiled engine where it applies, the reference elsewhere. "compiled-shuffled"
+    is the same run with other rounding, for A/A tests: see `fit_compiled`.
 
     Raises:
         SglibError: unknown engine, or "compiled" for what it does not do (the message says why).
@@ -43,8 +44,8 @@ def choose_engine(experiment: Experiment, *, engine: str = "auto", device: str =
         return f"reference-{device}"
     reason = _why_not_compiled(experiment, device)
     if reason is None:
-        return "compiled"
-    if engine == "compiled":
+        return "compiled" if engine == "auto" else engine
+    if engine != "auto":
         name = experiment.name or "this experiment"
         raise SglibError(f"{name}: the compiled engine does not apply: {reason}")
     return f"reference-{device}"
@@ -77,7 +78,7 @@ def fit(
         faces: the labelled set that `split` was made from.
         split: from `splits.make_split`.
         seed: of every draw of this run, see `schedule.make_schedule`.
-        engine: "auto", "reference" or "compiled".
+        engine: one of `ENGINES`.
         device: a PyTorch device for the reference engine.
 
     Raises:
@@ -92,10 +93,11 @@ def fit(
         val_labels=faces.labels[split.val],
     )
     schedule = make_schedule(experiment, len(split.train), seed)
-    if choose_engine(experiment, engine=engine, device=device) == "compiled":
+    chosen = choose_engine(experiment, engine=engine, device=device)
+    if chosen.startswith("compiled"):
         from sglib.training.compiled import fit_compiled
 
-        return fit_compiled(experiment, data, schedule)
+        return fit_compiled(experiment, data, schedule, shuffled=chosen == "compiled-shuffled")
     from sglib.training.reference import fit_reference
 
     return fit_reference(experiment, data, schedule, device=device)

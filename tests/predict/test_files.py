@@ -1,42 +1,26 @@
 import io
-import itertools
 import os
 from pathlib import Path
 
 import pytest
-from model_fakes import write_jpegs
+from predict_fakes import write_jpegs
 
 from sglib import SglibError
-from sglib.predict import files as discover
-from sglib.predict.files import Discovery
+from sglib.predict.files import Search
 
 
 def found(*paths: object, **options: object) -> list[str]:
-    return [found.path for found in Discovery(paths, **options)]
+    return [one.source for one in Search(paths, **options)]
 
 
 def test_folders_are_read_in_order_with_those_in_them(tmp_path: Path) -> None:
-    for name in ("b/2.jpg", "b/1.PNG", "a/z/1.webp", "c.tif", "a/b.gif", "B.jpg"):
+    names = ["b/2.jpg", "b/1.PNG", "a/z/1.webp", "c.tif", "a/b.gif", "B.jpg", "é.jpg", "画.jpg"]
+    for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    relative = [os.path.relpath(path, tmp_path) for path in found(tmp_path)]
-    assert relative == ["B.jpg", "a/b.gif", "a/z/1.webp", "b/1.PNG", "b/2.jpg", "c.tif"]
+    assert [os.path.relpath(path, tmp_path) for path in found(tmp_path)] == sorted(names)
     twice = found(tmp_path / "b", str(tmp_path / "b"))
     assert [os.path.basename(path) for path in twice] == ["1.PNG", "2.jpg"] * 2
-
-
-@pytest.mark.parametrize("run", [1, 2, 3, 100])
-def test_names_of_large_folders_are_merged(
-    tmp_path: Path, run: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(discover, "_RUN", run)
-    names = ["b.jpg", "a.jpg", "é.jpg", "10.jpg", "9.jpg", "a b.jpg", "c" * 200 + ".jpg", "画.jpg"]
-    for name in names:
-        (tmp_path / name).touch()
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "1.jpg").touch()
-    relative = [os.path.relpath(path, tmp_path) for path in found(tmp_path)]
-    assert relative == sorted([*names, "a/1.jpg"])
 
 
 def test_what_counts_as_a_picture_in_a_folder(tmp_path: Path) -> None:
@@ -54,19 +38,26 @@ def test_what_counts_as_a_picture_in_a_folder(tmp_path: Path) -> None:
     (folder / ".hidden").mkdir()
     (folder / ".hidden" / "1.jpg").write_bytes(content)
     (folder / "loop").symlink_to(folder)
-    os.mkfifo(folder / "pipe")
-    files = Discovery([folder])
-    names = [os.path.basename(one.path) for one in files]
-    assert names == [
-        "broken.jpg", "dangling.png", "linked.jpg", "no_ending", "plain.jpg", "wrong.dat",
-    ]  # fmt: skip
-    assert files.n_passed_over == 5  # three texts, a link to a folder, a pipe
+    os.mkfifo(folder / "pipe.jpg")
+    files = Search([folder])
+    names = [os.path.basename(one.name) for one in files]
+    assert names == ["broken.jpg", "linked.jpg", "no_ending", "plain.jpg", "wrong.dat"]
+    assert files.n_passed_over == 6  # three texts, two links that lead to no file, a pipe
 
 
 def test_named_files_are_taken_whatever_they_are(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    files = list(Discovery([tmp_path / "notes.txt", tmp_path / "gone.jpg", ""]))
-    assert [one.problem for one in files] == ["", "no such file", "not a file name"]
+    os.mkfifo(tmp_path / "pipe.jpg")
+    files = Search(
+        [tmp_path / "notes.txt", tmp_path / "pipe.jpg", tmp_path / "gone.jpg", "", "a\0"]
+    )
+    assert [one.problem for one in files] == [
+        "",
+        "not a file",
+        "no such file",
+        "not a file name",
+        "not a file name",
+    ]
 
 
 def test_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,8 +66,7 @@ def test_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found("x/y/[01].jpg") == ["x/y/0.jpg", "x/y/1.jpg"]
     assert found("x/**/*.jpg") == ["x/y/0.jpg", "x/y/1.jpg", "x/y/2.jpg"]
     assert found("x/*") == ["x/y/0.jpg", "x/y/1.jpg", "x/y/2.jpg"]  # a folder that matches
-    nothing = list(Discovery(["*.png"]))
-    assert [(one.path, one.problem) for one in nothing] == [("*.png", "no file matches")]
+    assert [tuple(one) for one in Search(["*.png"])] == [("*.png", None, "no file matches")]
     Path("[01].jpg").touch()
     assert found("[01].jpg") == ["[01].jpg"]  # a file of this very name goes first
 
@@ -97,7 +87,8 @@ def test_list_on_stdin(tmp_path: Path) -> None:
 
 def test_long_lists_are_not_cut(tmp_path: Path) -> None:
     paths = [f"{tmp_path}/{i:06}.jpg" for i in range(5000)]  # more than one chunk of reading
-    assert found("-", stdin=io.BytesIO("\n".join(paths).encode())) == paths
+    text = "\n".join(paths).encode()
+    assert [one.name for one in Search("-", stdin=io.BytesIO(text))] == paths
 
 
 def test_names_that_are_no_text(tmp_path: Path) -> None:
@@ -115,16 +106,5 @@ def test_unreadable_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "scandir", refuse)
-    (one,) = Discovery([tmp_path])
+    (one,) = Search([tmp_path])
     assert one.problem == "cannot read the folder (Permission denied)"
-
-
-def test_shards_share_out_all_files(tmp_path: Path) -> None:
-    paths = write_jpegs(tmp_path, 11)
-    shards = [found(tmp_path, shard=(i, 3)) for i in (1, 2, 3)]
-    assert [len(shard) for shard in shards] == [4, 4, 3]
-    assert sorted(itertools.chain(*shards)) == sorted(paths)
-    assert found(tmp_path, shard=(20, 20)) == []
-    for shard in ((0, 3), (4, 3)):
-        with pytest.raises(SglibError, match="shard must be i/N"):
-            Discovery([tmp_path], shard=shard)

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_fakes import random_images
-from PIL import Image
+import torch
+from PIL import Image, ImageOps
+from predict_fakes import random_images, write_jpegs
 
-from sglib.predict import pictures as images
-from sglib.predict.pictures import PictureError, decode, fit, read_bytes, status_of
+from sglib import SglibError
+from sglib.predict import pictures
+from sglib.predict.pictures import PictureError, fit, read, separate, small_jpeg
 
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    with images.quiet():
+    with pictures.quiet():
         yield
 
 
@@ -27,10 +29,6 @@ def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes
     out = io.BytesIO()
     image.save(out, format=format, **options)
     return out.getvalue()
-
-
-def gray_of(data: bytes) -> np.ndarray:
-    return decode(data)[0]
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -45,72 +43,66 @@ def png_header(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "GIF", "PPM", "TGA"])
 def test_lossless_formats_keep_gray(format: str) -> None:
-    gray, size = decode(encoded(Image.fromarray(GRAY), format))
-    np.testing.assert_array_equal(gray, GRAY)
-    assert size == (32, 30)
+    np.testing.assert_array_equal(read(encoded(Image.fromarray(GRAY), format)), GRAY)
 
 
 def test_sixteen_bits_are_scaled_not_clipped() -> None:
     wide = GRAY.astype(np.uint16) * 257
     for format in ("PNG", "TIFF"):
-        np.testing.assert_array_equal(gray_of(encoded(Image.fromarray(wide), format)), GRAY)
+        np.testing.assert_array_equal(read(encoded(Image.fromarray(wide), format)), GRAY)
     pgm = b"P5 32 30 65535\n" + wide.astype(">u2").tobytes()
-    np.testing.assert_array_equal(gray_of(pgm), GRAY)
+    np.testing.assert_array_equal(read(pgm), GRAY)
 
 
 def test_colours_become_luma() -> None:
     red = Image.new("RGB", (32, 30), (255, 0, 0))
-    assert (gray_of(encoded(red)) == 76).all()
-    assert (gray_of(encoded(red.convert("P"))) == 76).all()
-    assert abs(int(gray_of(encoded(red, "JPEG"))[5, 5]) - 76) <= 2
+    assert (read(encoded(red)) == 76).all()
+    assert (read(encoded(red.convert("P"))) == 76).all()
+    assert abs(int(read(encoded(red, "JPEG"))[5, 5]) - 76) <= 2
     cmyk = Image.new("CMYK", (32, 30), (0, 0, 0, 255))
-    assert gray_of(encoded(cmyk, "TIFF")).max() <= 1
-    assert gray_of(encoded(cmyk, "JPEG")).max() <= 3
-    assert (gray_of(encoded(Image.new("1", (32, 30), 1))) == 255).all()
+    assert read(encoded(cmyk, "TIFF")).max() <= 1
+    assert read(encoded(cmyk, "JPEG")).max() <= 3
+    assert (read(encoded(Image.new("1", (32, 30), 1))) == 255).all()
 
 
 def test_transparent_shows_white_paper() -> None:
     half = Image.new("RGBA", (32, 30), (0, 0, 0, 0))
     half.paste((0, 0, 0, 255), (0, 0, 16, 30))
     for image in (half, half.convert("LA"), half.quantize()):
-        gray = gray_of(encoded(image))
+        gray = read(encoded(image))
         assert (gray[:, :16] == 0).all()
         assert (gray[:, 16:] == 255).all()
     opaque = Image.new("P", (32, 30), 0)
     opaque.putpalette([10, 10, 10, 200, 200, 200])
-    assert (gray_of(encoded(opaque, transparency=0)) == 255).all()
+    assert (read(encoded(opaque, transparency=0)) == 255).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
 def test_exif_orientation_as_pillow_does_it(orientation: int, format: str) -> None:
-    from PIL import ImageOps
-
     exif = Image.Exif()
     exif[0x0112] = orientation
     tall = np.concatenate([GRAY, GRAY[:10] // 2])
     options = {"lossless": True} if format == "WEBP" else {}
     data = encoded(Image.fromarray(tall).convert("RGB"), format, exif=exif, **options)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("L")
-    gray, size = decode(data)
-    np.testing.assert_array_equal(gray, np.asarray(expected))
-    assert size == expected.size
+    np.testing.assert_array_equal(read(data), np.asarray(expected))
 
 
 def test_refused_before_decoding() -> None:
     for width, height in ((10_000, 10_000), (100_000, 100_000), (2**31 - 1, 1)):
         with pytest.raises(PictureError, match="too large"):
-            decode(png_header(width, height))
+            read(png_header(width, height))
     with pytest.raises(PictureError, match="10000x2501 pixels, at most 25000000"):
-        decode(png_header(10_000, 2501))
+        read(png_header(10_000, 2501))
     with pytest.raises(PictureError, match="damaged"):
-        decode(png_header(10_000, 2500))  # within the limits, but without pixels
+        read(png_header(10_000, 2500))  # within the limits, but without pixels
 
 
 def test_postscript_is_never_run() -> None:
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nquit\n"
     with pytest.raises(PictureError, match="not a picture"):
-        decode(eps)
+        read(eps)
 
 
 @pytest.mark.parametrize(
@@ -130,14 +122,14 @@ def test_postscript_is_never_run() -> None:
 )
 def test_damaged(data: bytes) -> None:
     with pytest.raises(PictureError) as caught:
-        decode(data)
+        read(data)
     assert "\n" not in str(caught.value)
 
 
 def outcome(data: bytes) -> tuple[int, ...] | str:
     """Return the shape of what was read, or that there is a one-line reason why not."""
     try:
-        return fit(gray_of(data)).shape
+        return fit(read(data)).shape
     except PictureError as error:
         return "a reason" if str(error) and "\n" not in str(error) else repr(error)
 
@@ -156,9 +148,9 @@ def test_any_flipped_bytes_give_pixels_or_a_reason() -> None:
 
 def test_floats_and_wide_integers_are_not_guessed() -> None:
     with pytest.raises(PictureError, match="floating-point"):
-        decode(encoded(Image.fromarray(GRAY.astype(np.float32)), "TIFF"))
+        read(encoded(Image.fromarray(GRAY.astype(np.float32)), "TIFF"))
     with pytest.raises(PictureError, match="beyond 16 bits"):
-        decode(encoded(Image.fromarray(GRAY.astype(np.int32) * 1000), "TIFF"))
+        read(encoded(Image.fromarray(GRAY.astype(np.int32) * 1000), "TIFF"))
 
 
 def area_by_hand(gray: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -203,25 +195,33 @@ def test_any_shape_fits(shape: tuple[int, int]) -> None:
 
 def test_right_size_is_untouched() -> None:
     assert fit(GRAY) is GRAY
-    assert status_of((32, 30)) == "ok"
-    assert status_of((640, 480)) == "ok (resized from 640x480)"
-    assert status_of((32, 30), "face") == "ok (face)"
 
 
-def test_large_jpegs_may_be_decoded_smaller() -> None:
-    large = Image.fromarray(GRAY).resize((3200, 3000), Image.Resampling.BICUBIC)
-    data = encoded(large, "JPEG", quality=95)
-    gray, size = decode(data)
-    assert size == (3200, 3000)
-    assert gray.shape < (1000, 1000)
-    exact = fit(np.asarray(large)).astype(int)
-    assert np.abs(fit(gray) - exact).max() <= 3
+def test_small_jpegs_have_pillows_pixels_or_take_the_long_way(tmp_path: Path) -> None:
+    for path in write_jpegs(tmp_path, 5):
+        np.testing.assert_array_equal(small_jpeg(path), np.asarray(Image.open(path)))
+        np.testing.assert_array_equal(small_jpeg(path), read(path))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image = Image.fromarray(GRAY)
+    others = {
+        "turned.jpg": encoded(image, "JPEG", exif=exif),
+        "colour.jpg": encoded(image.convert("RGB"), "JPEG"),
+        "larger.jpg": encoded(image.resize((33, 30)), "JPEG"),
+        "cut.jpg": encoded(image, "JPEG")[:-40],
+        "long.jpg": encoded(image, "JPEG", comment=b"x" * 9000),
+        "other.jpg": encoded(image, "PNG"),
+    }
+    for name, data in others.items():
+        (tmp_path / name).write_bytes(data)
+        assert small_jpeg(str(tmp_path / name)) is None, name
+    assert small_jpeg(str(tmp_path / "gone.jpg")) is None
 
 
 def test_reading_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: object, message: str) -> None:
         with pytest.raises(PictureError, match=message):
-            read_bytes(path)
+            read(path)
 
     (tmp_path / "empty").touch()
     refuse(tmp_path / "empty", "empty file")
@@ -234,7 +234,7 @@ def test_reading_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(tmp_path / "pipe", "not a regular file")
     refuse("/dev/zero", "not a regular file")
     with open(tmp_path / "sparse", "wb") as file:
-        file.truncate(images.MAX_BYTES + 1)
+        file.truncate(pictures.MAX_BYTES + 1)
     refuse(tmp_path / "sparse", "too large: 20000001 bytes")
 
 
@@ -254,3 +254,94 @@ def test_no_format_raises_anything_else(tmp_path: Path) -> None:
     for start in starts:
         for n in (0, 10, 600):
             assert outcome(start(n) or b"x") in ((30, 32), "a reason")
+
+
+H, W, RGB = 40, 50, (40, 50, 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "n"),
+    [
+        ((30, 32), 1),
+        ((H, W), 1),
+        ((30, 32, 3), 1),
+        (RGB, 1),
+        ((H, W, 4), 1),
+        ((H, W, 1), 1),
+        ((480, 32, 3), 1),
+        ((3, H, W), 1),
+        ((1, 30, 32), 1),
+        ((4, 30, 32), 4),
+        ((5, H, W), 5),
+        ((0, 30, 32), 0),
+        ((2, 30, 32, 3), 2),
+        ((2, *RGB), 2),
+        ((1, 3, 30, 32), 1),
+        ((2, 3, H, W), 2),
+        ((2, 1, H, W), 2),
+        ((3, 30, 32, 1), 3),
+    ],
+)
+@pytest.mark.parametrize("kind", [np.zeros, torch.zeros])
+def test_shapes_say_what_is_meant(shape: tuple[int, ...], n: int, kind: Callable) -> None:
+    given = kind(shape, dtype=np.uint8 if kind is np.zeros else torch.uint8)
+    apart = list(separate(given))
+    assert len(apart) == n
+    for one in apart:  # its sides are of the shape, and none of them is the colours
+        assert set(read(one).shape) <= set(shape) - {1, 3, 4}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.zeros((3, 30, 32), np.uint8),  # three grey ones, or one in colour
+        np.zeros((3, 40, 3), np.uint8),
+        np.zeros((2, 3, 40, 3), np.uint8),
+        np.zeros(960, np.uint8),
+        np.zeros((2, 5, 40, 50), np.uint8),
+        np.zeros((1, 2, 3, 40, 50), np.uint8),
+        np.array(["a"]),
+        np.zeros((30, 32), complex),
+        7,
+        None,
+        {"a": 1},
+    ],
+    ids=lambda given: str(getattr(given, "shape", given)),
+)
+def test_what_can_mean_several_things_or_nothing_is_refused(given: object) -> None:
+    with pytest.raises(SglibError, match=r"\(3, 30, 32\)|expected|can be"):
+        list(separate(given))
+
+
+def test_arrays_are_read_like_files() -> None:
+    colour = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    expected = np.asarray(Image.fromarray(colour).convert("L"))
+    floats = colour / 255
+    for one in (colour, np.moveaxis(colour, 2, 0), floats, colour.astype(np.uint16) * 257):
+        np.testing.assert_array_equal(read(one), expected)
+    clear = np.dstack([colour, np.zeros((40, 50), np.uint8)])
+    assert (read(clear) == 255).all()
+    assert (read(np.ones((5, 6), bool)) == 255).all()
+    tensor = torch.from_numpy(floats).requires_grad_()
+    np.testing.assert_array_equal(read(tensor), expected)
+    for bad, said in (
+        (floats * 255, "floats must be in"),
+        (np.full((5, 6), np.nan), "floats must be in"),
+        (np.zeros((5, 6), np.int64), "expected uint8, uint16, bool or floats"),
+        (np.zeros((0, 6), np.uint8), "expected .H, W."),
+        (np.zeros((5, 6, 7), np.uint8), "expected .H, W."),
+    ):
+        with pytest.raises(PictureError, match=said):
+            read(bad)
+    with pytest.raises(SglibError, match="got list"):
+        read([[1, 2], [3, 4]])
+
+
+def test_an_opened_picture_is_turned_and_left_as_it_is() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.fromarray(GRAY), "PNG", exif=exif)
+    image = Image.open(io.BytesIO(data))
+    assert read(image).shape == (32, 30)
+    assert image.size == (32, 30)
+    np.testing.assert_array_equal(read(image), read(data))

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-import sglib.training.compiled.engine
+import sglib.training.compiled
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import make_split
@@ -24,6 +24,7 @@ ROW = dataclasses.replace(BASELINE, n_epochs=2, p_drop=0.5)
     [
         ({}, "compiled"),
         ({"engine": "compiled"}, "compiled"),
+        ({"engine": "compiled-shuffled"}, "compiled-shuffled"),
         ({"engine": "reference"}, "reference-cpu"),
         ({"engine": "reference", "device": "cuda"}, "reference-cuda"),
         ({"device": "cuda"}, "reference-cuda"),
@@ -67,7 +68,7 @@ def test_a_run_never_learned_collapsed_or_learned(train_acc, expected):
 
 
 def test_choices_that_cannot_be_are_refused():
-    with pytest.raises(SglibError, match="engine must be one of auto, reference, compiled, got 'j"):
+    with pytest.raises(SglibError, match=r"engine must be one of auto, reference, .*, got 'jax'"):
         choose_engine(ROW, engine="jax")
     with pytest.raises(SglibError, match="runs on the CPU, not on cuda"):
         choose_engine(ROW, engine="compiled", device="cuda")
@@ -101,11 +102,15 @@ def test_the_seed_reaches_the_schedule(tiny_faces):
 def test_the_compiled_engine_gets_the_same_data_and_schedule(tiny_faces, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        sglib.training.compiled, "fit_compiled", lambda *args: asked.append(args) or "done"
+        sglib.training.compiled,
+        "fit_compiled",
+        lambda *args, shuffled: asked.append((*args, shuffled)) or "done",
     )
     split = make_split(tiny_faces, "kfold", fold=2)
     assert fit(ROW, tiny_faces, split, seed=5) == "done"
-    [(row, data, schedule)] = asked
+    assert fit(ROW, tiny_faces, split, seed=5, engine="compiled-shuffled") == "done"
+    (row, data, schedule, plain), (*_, shuffled) = asked
+    assert (plain, shuffled) == (False, True)
     assert row is ROW
     assert np.array_equal(data.train_images, tiny_faces.images[split.train])
     assert np.array_equal(data.val_labels, tiny_faces.labels[split.val])

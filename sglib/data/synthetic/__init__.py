@@ -102,8 +102,15 @@ def render_faces(
     )
 
 
-def distort(photos: FaceSet, *, seed: int, n_copies: int, strength: float = 1.0) -> FaceSet:
-    """Return each photograph in `n_copies` distorted copies, shuffled, as "synthetic-test".
+def distort(
+    photos: FaceSet,
+    *,
+    seed: int,
+    n_copies: int,
+    strength: float = 1.0,
+    name: str = "synthetic-test",
+) -> FaceSet:
+    """Return each photograph in `n_copies` distorted copies, shuffled.
 
     Shifts up to 3 px sideways with the edge repeated, slight stretch and blur, black point,
     contrast, and vertical or horizontal bands, as seen in the course set's test images.
@@ -113,6 +120,7 @@ def distort(photos: FaceSet, *, seed: int, n_copies: int, strength: float = 1.0)
         seed: 0 or more.
         n_copies: copies of each, 1 or more.
         strength: 0 to 4; 0 copies unchanged, 1 resembles the course set.
+        name: of the new set.
 
     Raises:
         SglibError: a parameter is out of its range.
@@ -131,7 +139,7 @@ def distort(photos: FaceSet, *, seed: int, n_copies: int, strength: float = 1.0)
         images[place[copies]] = _distort_batch(photos.images[copies // n_copies], rng, strength)
     known = {field: getattr(photos, field) for field in FIELDS[2:]}
     known = {field: None if value is None else value[source] for field, value in known.items()}
-    return FaceSet("synthetic-test", images, np.arange(n).astype(str), **known)
+    return FaceSet(name, images, np.arange(n).astype(str), **known)
 
 
 def _distort_batch(images: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
