@@ -205,7 +205,7 @@ def test_runs_of_another_network_are_named_and_made_again(tiny_faces, tmp_path, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(networks.NETWORKS, "ConvNN_1", networks.NETWORKS["ConvNN_2"])
         second = run_study(plan(own, tiny_faces, **OPTIONS), tiny_faces, store=store)
-    assert "2 stored runs of dropout50_x are of another network" in capsys.readouterr().err
+    assert "2 stored runs of dropout50_x were made by another network" in capsys.readouterr().err
     assert first["val_loss"][0].tolist() != second["val_loss"][0].tolist()
 
 
