@@ -25,7 +25,7 @@ def differences(draws: pd.DataFrame, table: pd.DataFrame, *, ax: Axes | None = N
     """Draw differences in accuracy beside those of the same runs under other rounding (A/A).
 
     Args:
-        draws: one row per repetition: comparison, difference.
+        draws: one row per run: comparison, difference.
         table: as in `forest`, the A/A row first, with the code name `row`.
     """
     rows = list(table["comparison"])
@@ -35,8 +35,9 @@ def differences(draws: pd.DataFrame, table: pd.DataFrame, *, ax: Axes | None = N
     look |= {"alpha": 0.5, "jitter": False}
     sns.stripplot(shown, x="points", y="comparison", ax=ax, **look)
     forest(table, [(PALETTE[technique(name)], "o") for name in table["row"]], ax=ax)
-    spread = shown.groupby("comparison")["points"].std()
-    ax.set_title(f"Rounding alone: {spread[rows[0]]:.1f} points (sd of a repetition)")
+    sd = shown.groupby("comparison", sort=False)["points"].std()[rows]
+    told = f"{sd.iloc[1:].min():.1f} to {sd.iloc[1:].max():.1f}"
+    ax.set_title(f"sd of a run: rounding alone {sd.iloc[0]:.1f}, techniques {told}")
     return ax
 
 

@@ -9,7 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sglib.analysis.mechanisms import floor_line, loss_over_logit
-from sglib.analysis.plots.style import BAND, ONE, QUIET, TWO, colours, legend_above, new, stacked
+from sglib.analysis.plots.style import (
+    BAND,
+    ONE,
+    QUIET,
+    TWO,
+    colours,
+    describe,
+    legend_above,
+    new,
+    stacked,
+)
 from sglib.studies.paper import LOSS_FLOOR
 from sglib.studies.tables import words
 
@@ -26,8 +36,7 @@ def panels(bands: pd.DataFrame, names: Sequence[str], *, measure: str = "acc") -
         measure: "acc" or "loss".
     """
     fig, axes = stacked(len(names), 2.3, sharex=True, sharey=True)
-    parts = {f"train_{measure}": "training", f"val_{measure}": "validation"}
-    shown = bands[bands["measure"].isin(parts)].replace({"measure": parts})
+    shown = _parts(bands, measure)
     for name, ax in zip(names, axes, strict=True):
         one = shown[shown["name"] == name]
         good, failed = (one[one["population"] == which] for which in ("learned", "failed"))
@@ -50,6 +59,19 @@ def panels(bands: pd.DataFrame, names: Sequence[str], *, measure: str = "acc") -
     axes[-1].set_xlabel("epoch")
     legend_above(axes[0], n_columns=3)
     return fig
+
+
+def tell(bands: pd.DataFrame, names: Sequence[str], *, measure: str = "acc") -> str:
+    """Say what `panels` draws."""
+    shown = _parts(bands[bands["name"].isin(names)], measure)
+    shown = shown.assign(experiment=shown["name"].map(words))
+    by = ["experiment", "population", "measure"]
+    return describe(shown, "median", _LABELS[measure], by=by, over="epoch")
+
+
+def _parts(bands: pd.DataFrame, measure: str) -> pd.DataFrame:
+    parts = {f"train_{measure}": "training", f"val_{measure}": "validation"}
+    return bands[bands["measure"].isin(parts)].replace({"measure": parts})
 
 
 def _finding(good: pd.DataFrame, measure: str) -> str:

@@ -47,7 +47,8 @@ def test_differences_take_the_technique_s_colour_and_tell_the_spread_of_rounding
     ax = compare.differences(DRAWS, VERDICTS)
     colours = [bars[0].get_color() for bars in ax.containers]
     assert colours == [PALETTE[name] for name in ("baseline", "flip", "dropout50", "final")]
-    assert "2.8 points" in ax.get_title("left")  # sd of two values 4 points apart
+    # sd of two values 4 points apart
+    assert ax.get_title("left") == "sd of a run: rounding alone 2.8, techniques 2.8 to 2.8"
 
 
 def test_people_are_joined_and_the_loss_is_said_in_points():

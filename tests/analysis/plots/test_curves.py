@@ -32,8 +32,15 @@ def test_panels_draw_the_medians_and_bands_of_the_runs_that_learned():
 def test_failed_runs_stand_apart_and_are_counted_in_the_title():
     first, second = curves.panels(bands(), ROWS).axes
     assert set(line(first, "failed, training").get_ydata()) == {0.5}
-    assert first.get_title("left") == "plain, ConvNN_1\n10.0 points apart; 1 of 4 runs failed"
+    assert first.get_title("left") == "baseline, ConvNN_1\n10.0 points apart; 1 of 4 runs failed"
     assert second.get_title("left").endswith("none learned; 2 of 2 runs failed")
+
+
+def test_panels_are_told_in_words():
+    told = curves.tell(bands(), ["baseline_1"])
+    first = "baseline, ConvNN_1, learned, training 0.700 at epoch 1, 0.900 at epoch 3"
+    assert told.startswith(f"Accuracy (median): {first}; ")
+    assert "failed, training 0.500 at epoch 1" in told
 
 
 def test_the_loss_has_its_floor_and_says_how_far_it_ends_above_its_best():
@@ -57,7 +64,7 @@ def test_captions_are_marked_in_their_rows_and_the_nearest_reading_is_named():
     marks = line(ax, "printed")
     assert list(zip(marks.get_xdata(), marks.get_ydata(), strict=True)) == [(0.976, 0), (0.962, 1)]
     assert [text.get_text() for text in ax.get_yticklabels()] == [
-        "plain,\nConvNN_1",
+        "baseline,\nConvNN_1",
         "mirrored copies,\nConvNN_2",
     ]
     [legend] = ax.figure.legends
