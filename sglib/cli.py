@@ -165,10 +165,10 @@ def study_group() -> None:
 )
 @click.option(
     "--engine",
-    type=click.Choice(["auto", "reference", "compiled"]),
+    type=click.Choice(["auto", "reference", "compiled", "compiled-shuffled"]),
     default="auto",
     show_default=True,
-    help="auto takes the compiled engine where it applies.",
+    help="auto takes the compiled engine where it applies; shuffled only rounds differently.",
 )
 @click.option("--backend", type=click.Choice(["local", "dask"]), default="local", show_default=True)
 @click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://host:8786.")
@@ -217,12 +217,27 @@ def study_merge(folders: tuple[str, ...], into: str | None) -> None:
 @main.command()
 @_with(_profile, _data, _seeds, _jobs, _device)
 @click.option("--only", multiple=True, metavar="NN", help="Only these notebooks, such as 03.")
-def report(only: tuple[str, ...], **values: Any) -> None:
+@click.option(
+    "-p",
+    "parameters",
+    type=(str, str),
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A further value for the `parameters` cell of the notebooks that are run.",
+)
+@click.option("--published", is_flag=True, help="Run nothing: pages of the committed outputs.")
+def report(
+    only: tuple[str, ...], parameters: tuple[tuple[str, str], ...], published: bool, **values: Any
+) -> None:
     """Run the notebook series and export it as HTML; prints the path of the index page."""
-    _config(dict(values))
-    from sglib.report.build import build_reports
+    config = _config(values)
+    from sglib.report.build import build_published, build_reports, literal
 
-    click.echo(build_reports(**values, only=only or None))
+    if published:
+        click.echo(build_published())
+        return
+    given = {name: literal(value) for name, value in parameters}
+    click.echo(build_reports(config, only=only, parameters=given))
 
 
 @main.command()
@@ -237,10 +252,9 @@ def report(only: tuple[str, ...], **values: Any) -> None:
 def publish(**values: Any) -> None:
     """Write reports/tables, reports/figures and the README's results from the stored runs."""
     config = _config(values)
-    from sglib.data import load_data
     from sglib.report.publish import publish as write
 
-    for path in write(load_data(config.data), config):
+    for path in write(config):
         click.echo(path)
 
 

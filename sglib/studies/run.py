@@ -100,11 +100,9 @@ def plan(
 
 
 def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
-    engine, _, device = run.engine.partition("reference-")
-    seed = (run.seed, run.fold)
-    done = fit(
-        run.row, faces, split, seed=seed, engine=engine or "reference", device=device or "cpu"
-    )
+    kind, _, device = run.engine.partition("-")
+    on = {"engine": kind, "device": device} if kind == "reference" else {"engine": run.engine}
+    done = fit(run.row, faces, split, seed=(run.seed, run.fold), **on)
     histories = {name: done.history[name].tolist() for name in HISTORY}
     probs = done.val_probs.tolist()
     return {**asdict(run.row), **histories, "val_probs": probs, "seconds": done.seconds}
