@@ -33,7 +33,6 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
     kept, scale = np.ones(sizes.n_hidden, dtype=np.uint8), number(1)
     flat, d_hidden = at.flat[0], at.d_hidden[0]
     pool1, n_in, _ = sizes
-    n_pooled2 = (n_in - 2) // 2
     winners = (at.d_flat, at.patch2, at.wins, at.n_wins)
     # An untrained error keeps all gradients alive and normal.
     at.d_outputs[:] = (0.01, -0.01)
@@ -60,7 +59,7 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
             dense.fc2_backward, at.hidden, w.fc2, scale, at.d_outputs, g.fc2, g.fc2_bias, d_hidden,
         ),
         "fc1 backward": (dense.fc1_backward, w.fc1, d_hidden, g.fc1_bias, at.d_flat),
-        "relu2 backward": (layers.relu2_backward, flat, n_pooled2, *winners[2:]),
+        "relu2 backward": (layers.relu2_backward, flat, at.places, *winners[2:]),
         "conv2 backward, weight": (
             layers.conv2_backward_weight, at.pooled1, n_in, *winners, g.conv2, g.conv2_bias,
         ),
@@ -80,7 +79,7 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
 
 
 def _repeater(stage: Callable, *args: object) -> Callable[[int], None]:
-    @njit(nogil=True)
+    @njit(nogil=True, _nrt=False)  # as in training
     def repeat(n, *args):
         for _ in range(n):
             stage(*args)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from _common import Row, bench_core, median, parser, pin, warn_if_busy, write_results
 
-from sglib.data.faces import FaceSet
 from sglib.data import load_data
+from sglib.data.faces import FaceSet
 from sglib.data.splits import make_split
 from sglib.files import n_usable_cpus
 from sglib.studies.profiles import Profile

@@ -14,7 +14,8 @@ import pytest
 
 from sglib.studies.tables import BASELINE
 from sglib.training.compiled.layout import SIZES
-from sglib.training.reference import FitData, fit_reference
+from sglib.training.reference import fit_reference
+from sglib.training.settings import FitData
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 pytestmark = pytest.mark.timeout(240)

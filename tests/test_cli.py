@@ -95,7 +95,7 @@ def test_check_has_status_1_where_something_is_off(sglib, monkeypatch):
 
 
 def test_a_failing_report_is_status_1(sglib, monkeypatch):
-    def fail(**_options: object) -> None:
+    def fail(*_values: object, **_options: object) -> None:
         raise SglibError("01_baseline.ipynb, cell 3: NameError: name 'x' is not defined")
 
     monkeypatch.setattr(report, "build_reports", fail)

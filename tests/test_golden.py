@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sglib.data.synthetic import make_synthetic
-from sglib.predict.classifier import load
+from sglib.models import files
 from sglib.studies.run import plan
 from sglib.studies.store import N_ASKED
 from sglib.studies.tables import STUDIES
@@ -65,6 +65,6 @@ def test_runs_keep_their_keys(name: str, faces) -> None:
 
 @pytest.mark.parametrize("name", ["paper_1", "paper_2", "small", "base", "best"])
 def test_shipped_models_answer_as_before(name: str, faces) -> None:
-    probs = load(name).probabilities(faces[1].images[:40])
+    probs = files.load(name).ensemble().predict(faces[1].images[:40])
     np.testing.assert_allclose(probs[:4], ANSWERS[name], atol=2e-6)
     assert probs.mean() == pytest.approx(MEANS[name], abs=2e-6)

@@ -25,9 +25,7 @@ def flip(images: Tensor, *, direction: str = "horizontal") -> Tensor:
     return torch.flip(images, _DIMS[direction])
 
 
-def random_flip(
-    images: Tensor, strength: float, generator: Generator, *, direction: str = "horizontal"
-) -> Tensor:
+def random_flip(images: Tensor, strength: float, generator: Generator, direction: str) -> Tensor:
     """Mirror each image with probability `strength` in [0, 1]."""
     chosen = draw(images, 0, 1, generator) < strength
     return torch.where(chosen, flip(images, direction=direction), images)
@@ -44,9 +42,7 @@ def scale(images: Tensor, strength: float, generator: Generator) -> Tensor:
     return affine(images, scale_x=factor, scale_y=factor)
 
 
-def translate(
-    images: Tensor, strength: float, generator: Generator, *, direction: str = "both"
-) -> Tensor:
+def translate(images: Tensor, strength: float, generator: Generator, direction: str) -> Tensor:
     """Shift by up to ±`strength` pixels (fractions interpolate); what moves in repeats the edge."""
     dims = _DIMS[direction]
     x = draw(images, -strength, strength, generator) if -1 in dims else None
@@ -168,7 +164,7 @@ class Policy:
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         """Return augmented images."""
         if self.flip:
-            images = random_flip(images, self.flip, generator)
+            images = random_flip(images, self.flip, generator, "horizontal")
         if any((self.rotation, self.scaling, self.stretch, self.shift_x, self.shift_y)):
             size = factors(images, self.scaling, generator)
             aspect = factors(images, self.stretch, generator).sqrt()
@@ -180,14 +176,10 @@ class Policy:
                 shift_x=draw(images, -self.shift_x, self.shift_x, generator),
                 shift_y=draw(images, -self.shift_y, self.shift_y, generator),
             )
-        for function, strength in (
-            (blur, self.blur),
-            (map_intensity, self.gamma),
-            (change_contrast, self.contrast),
-            (lower_black_point, self.black_point),
-            (add_noise, self.noise),
-        ):
-            images = function(images, strength, generator) if strength else images
+        parts = (blur, map_intensity, change_contrast, lower_black_point, add_noise)
+        strengths = (self.blur, self.gamma, self.contrast, self.black_point, self.noise)
+        for part, strength in zip(parts, strengths, strict=True):
+            images = part(images, strength, generator) if strength else images
         return images
 
 

@@ -55,18 +55,13 @@ class Ensemble(nn.Module):
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the probability of sunglasses, float32 (N,).
-
-        Args:
-            images: uint8 (N, 30, 32), 0 black to 255 white.
-        """
+        """Return the probability of sunglasses, float32 (N,), of images uint8 (N, 30, 32)."""
         return torch.sigmoid(self.margins(to_unit(images)) / self.temperature)
 
     def margins(self, images: Tensor) -> Tensor:
         """Return the averaged margins (N,), before the temperature.
 
-        Args:
-            images: float (N, 1, 30, 32) in [0, 1].
+        The images are float (N, 1, 30, 32) in [0, 1].
         """
         seen = views(images, mirror=self.mirror, shift=self.shift)
         x = torch.cat(seen) if len(seen) > 1 else images  # (V N, 1, 30, 32): one large batch

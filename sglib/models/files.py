@@ -41,11 +41,7 @@ class Member:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ModelFile:
-    """Networks, their weights, and how their outputs become an answer.
-
-    Raises:
-        SglibError: a value is not what `_FIELDS` says.
-    """
+    """Networks, their weights, and how their outputs become an answer; checked by `_FIELDS`."""
 
     name: str  # what the model is called, for example "base"
     members: tuple[Member, ...]
@@ -62,9 +58,9 @@ class ModelFile:
 
     def __post_init__(self) -> None:
         _check(self)
-        if not self.members or len(self.members) != len(self.states):
-            counts = f"{len(self.members)} and {len(self.states)}"
-            raise SglibError(f"expected as many members as states and at least one, got {counts}")
+        n, n_states = len(self.members), len(self.states)
+        if not n or n != n_states:
+            raise SglibError(f"expected weights for each of 1 or more members, got {n_states}, {n}")
 
     def header(self) -> dict[str, Any]:
         """Return all but the weights, as JSON takes it."""
@@ -119,10 +115,7 @@ def shipped() -> list[str]:
 
 
 def load(name_or_path: str | os.PathLike) -> ModelFile:
-    """Read a model; nothing in the file is executed.
-
-    Args:
-        name_or_path: of a shipped model (a text without folder and ending), or of a file.
+    """Read a shipped model by its name, or a file by its path; nothing in it is executed.
 
     Raises:
         SglibError: there is no such file, or it is damaged or not one of ours.
@@ -221,8 +214,7 @@ def export_onnx(model: ModelFile, path: str | os.PathLike) -> Path:
     content = proto.SerializeToString(deterministic=True)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     for images in (probe, probe[:1]):
-        expected = ensemble(torch.from_numpy(images)).detach().numpy()
         (found,) = session.run(["probability"], {"images": images})
-        if not np.abs(found - expected).max() <= TOLERANCE:
+        if not np.abs(found - ensemble.predict(images)).max() <= TOLERANCE:
             raise SglibError(f"{path}: differs from the model by more than {TOLERANCE}")
     return _write(path, ".onnx", content)

@@ -22,26 +22,17 @@ class ConvNN(nn.Module):
     Max pooling comes before the relu, as printed. Dropout follows fc1's relu (§4.4). PyTorch's
     default initialisation. Source: paper §3.2, the printed listings; the prose there swaps the two
     first pool sizes.
-
-    Args:
-        padding: rows and columns of zeros around the image at conv1.
-        pool1: size and stride of the first max pooling.
-        n_flat: number of features that enter fc1.
-        n_hidden: number of units of fc1.
-        head: "sigmoid" as printed, or "logit" (no activation); either way two outputs that
-            enter `CrossEntropyLoss`, which applies a softmax.
-        p_drop: probability of zeroing a unit of fc1 in training mode.
     """
 
     def __init__(
         self,
         *,
-        padding: tuple[int, int],
-        pool1: int,
-        n_flat: int,
-        n_hidden: int,
-        head: str = "logit",
-        p_drop: float = 0.0,
+        padding: tuple[int, int],  # rows and columns of zeros around the image at conv1
+        pool1: int,  # size and stride of the first max pooling
+        n_flat: int,  # features that enter fc1
+        n_hidden: int,  # units of fc1
+        head: str = "logit",  # or "sigmoid" as printed; CrossEntropyLoss adds a softmax to either
+        p_drop: float = 0.0,  # probability of zeroing a unit of fc1 in training mode
     ) -> None:
         super().__init__()
         self.n_hidden = n_hidden
@@ -55,12 +46,10 @@ class ConvNN(nn.Module):
         self.head = nn.Sigmoid() if head == "sigmoid" else nn.Identity()
 
     def forward(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the two outputs per image.
+        """Return two outputs (B, 2) of images float (B, 1, 30, 32), already scaled.
 
-        Args:
-            images: float (B, 1, 30, 32), already scaled.
-            mask: (B, n_hidden), 1 where a unit of fc1 is kept. Given, it replaces the draw of the
-                dropout layer in training mode (see schedule.py); ignored in eval mode.
+        A `mask` (B, n_hidden), 1 where a unit of fc1 is kept, replaces the draw of the dropout
+        layer in training mode (see schedule.py); it is ignored in eval mode.
         """
         x = self.conv1(images)  # (B, 8, H1, W1)
         x = torch.relu(self.maxpool1(x))
@@ -89,13 +78,13 @@ class FaceNet(nn.Module):
     TOP = 20  # rows that are looked at: heads end above row 20
     DIM = 0.02  # a standard deviation far below it is noise, which is not to be blown up
 
-    def __init__(self, channels: tuple[int, int, int, int]) -> None:
+    def __init__(self, channels: tuple[int, int, int, int]) -> None:  # of the convolutions
         super().__init__()
         layers: list[nn.Module] = []
         n_in = 1
         for place, n_out in enumerate(channels):
             layers.append(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False))
-            if place < 2:  # before the normalisation: a quarter of its work
+            if place < 2:  # pooled before the normalisation: a quarter of its work
                 layers.append(nn.MaxPool2d(2))
             layers += [nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
             n_in = n_out

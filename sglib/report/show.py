@@ -9,13 +9,14 @@ import base64
 import datetime
 import html
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 from IPython.display import display
 from matplotlib.figure import Figure
 
+from sglib import SglibError
 from sglib.data.faces import FaceData
 from sglib.files import git_commit, machine, replacing, versions
 from sglib.report import drawing
@@ -57,13 +58,13 @@ def provenance(faces: FaceData, config: Config, *, settings: str = "") -> None:
     facts = [(name, value) for name, value in facts if value]
     notices = [SYNTHETIC] if faces.name == "synthetic" else []
     notices += [f"Only a test that everything runs: {smoke}."] if _page["smoke"] else []
-    rows = drawing.html_table(pd.DataFrame(facts, columns=["what", "value"]))
-    markup = "".join(f"<p><strong>{notice}</strong></p>" for notice in notices)
-    markup += f"<details><summary>What these numbers come from</summary>{rows}</details>"
     text = "\n".join([*notices, *(f"{name}: {value}" for name, value in facts)])
+    lines = [f"**{notice}**\n" for notice in notices]
+    lines += ["<details><summary>What these numbers come from</summary>\n"]
+    lines += [f"- {name}: {value}" for name, value in facts] + ["\n</details>"]
     about = {"facts": facts, "notices": notices, "data": faces.name, "digest": train.digest,
              "profile": profile.name, "seeds": config.n_seeds}  # fmt: skip
-    _show({"text/html": markup, "text/plain": text}, {"provenance": about})
+    _show({"text/markdown": "\n".join(lines), "text/plain": text}, {"provenance": about})
 
 
 def figure(
@@ -88,32 +89,33 @@ def figure(
         lead: put it on the index page and in the README.
 
     Raises:
-        ValueError: no alternative text, or photographs of a set that must not be published.
+        SglibError: no alternative text, or photographs of a set that must not be published.
     """
     import matplotlib.pyplot as plt
 
     if not alt.strip():
-        raise ValueError("show.figure: expected an alternative text, got none")
+        raise SglibError("show.figure: expected an alternative text, got none")
     photos = drawing.has_photos(fig)
     if photos and _publishing() and "synthetic" not in (_page.get("data"), _page.get("stand_ins")):
-        raise ValueError("show.figure: photographs are not published; draw show.photos(faces)")
+        raise SglibError("show.figure: photographs are not published; draw show.photos(faces)")
     data = drawing.points(fig) if data is None and not photos else data
     caption = _told(caption) if caption else ""
-    png, width = drawing.png(fig)
     text = "" if photos else drawing.svg(fig)
-    plt.close(fig)  # or the notebook would draw it a second time
-    bundle = {"text/plain": f"[figure: {alt}]"}
+    bundle, sizes = {"text/plain": f"[figure: {alt}]"}, {}
     if 0 < len(text) <= MAX_SVG:
         bundle["image/svg+xml"] = text
     else:
+        png, width = drawing.png(fig)
         bundle["image/png"] = base64.b64encode(png).decode()
+        sizes["image/png"] = {"width": width, "alt": alt}
     if data is not None:
         bundle["text/csv"] = drawing.csv(data)
     about = {"alt": alt, "caption": caption, "photos": photos, "lead": lead, "name": save}
-    _show(bundle, {"figure": about}, **{"image/png": {"width": width, "alt": alt}})
+    _show(bundle, {"figure": about}, **sizes)
     if caption:
         _show({"text/markdown": f"**Figure.** {caption}", "text/plain": caption}, {"caption": True})
-    _save("figures", save, "png", png)
+    _save("figures", save, "png", lambda: drawing.png(fig)[0])
+    plt.close(fig)  # or the notebook would draw it a second time
 
 
 def table(
@@ -140,7 +142,7 @@ def table(
     bundle = {"text/html": markup, "text/plain": f"{caption}\n{flat.to_string(index=False)}"}
     about = {"caption": caption, "fold": fold, "lead": lead, "name": save}
     _show(bundle | {"text/csv": drawing.csv(flat)}, {"table": about})
-    _save("tables", save, "csv", drawing.csv(flat).encode())
+    _save("tables", save, "csv", drawing.csv(flat).encode)
 
 
 def headline(
@@ -192,7 +194,7 @@ def _told(text: str) -> str:
     """Return a sentence on one line; under the profile smoke, what stands in its place."""
     words = " ".join(str(text).split())
     if not words:
-        raise ValueError("show: expected a sentence, got nothing")
+        raise SglibError("show: expected a sentence, got nothing")
     return f"This ran: {_page['smoke']}." if _page.get("smoke") else words
 
 
@@ -200,8 +202,8 @@ def _show(bundle: dict[str, str], about: dict[str, object], **metadata: object) 
     display(bundle, raw=True, metadata={"sglib": about} | metadata)
 
 
-def _save(folder: str, name: str, ending: str, content: bytes) -> None:
+def _save(folder: str, name: str, ending: str, content: Callable[[], bytes]) -> None:
     """Write a file to publish, if it has a name and `sglib publish` runs the notebook."""
     if name and _publishing():
         with replacing(Path(os.environ["SGLIB_PUBLISH"]) / folder / f"{name}.{ending}") as path:
-            path.write_bytes(content)
+            path.write_bytes(content())

@@ -32,14 +32,11 @@ class HeldOut:
 
     Args:
         rows: int64 (n,), sorted row numbers of the group's images in the set.
-        models: name → what answers in use.
-        networks: name → the same looking once at a picture, before the paper's sigmoid: it
-            saturates, so gradients are taken of `networks[name].margins`.
+        models: name → what answers; from a single view where `models[name].one_view()` is asked.
     """
 
     rows: np.ndarray
     models: dict[str, Ensemble]
-    networks: dict[str, Ensemble]
 
 
 def heldout_models(
@@ -73,16 +70,15 @@ def heldout_models(
     n_groups = min(n_groups, PROFILES[config.profile].n_folds or sys.maxsize)
     for people in people_groups(faces, n_groups):
         held = np.isin(faces.subjects, people)
-        known, part = faces.subset(~held), HeldOut(np.flatnonzero(held), {}, {})
+        known, models = faces.subset(~held), {}
         with one_thread(config.device == "cpu"):
             for name in rows:
                 if name == PAPER:
-                    part.models[name], part.networks[name] = _paper_model(known, config, seed)
-                    continue
-                recipe = shorten(SHIPPED[name], config.profile)
-                part.models[name] = fit_model(recipe, known, seed=seed, device=config.device)
-                part.networks[name] = part.models[name].one_view()
-        made.append(part)
+                    models[name] = _paper_model(known, config, seed)
+                else:
+                    recipe = shorten(SHIPPED[name], config.profile)
+                    models[name] = fit_model(recipe, known, seed=seed, device=config.device)
+        made.append(HeldOut(np.flatnonzero(held), models))
     return made
 
 
@@ -98,15 +94,12 @@ def people_groups(faces: FaceSet, n_groups: int) -> list[tuple[str, ...]]:
     return [tuple(people[first::count]) for first in range(count)]
 
 
-def _paper_model(faces: FaceSet, config: Config, seed: int) -> list[Ensemble]:
-    """Return the paper's final ConvNN_1, trained on a set: as printed, and with a logit head."""
+def _paper_model(faces: FaceSet, config: Config, seed: int) -> Ensemble:
+    """Return the paper's final ConvNN_1, trained on a set."""
     rows = PROFILES[config.profile].shorten(study("final")).rows
     row = next(row for row in rows if row.name == PAPER_ROW)
     split = make_split(faces, "all")
     _, done = fit_until_learned(row, faces, split, seed=seed, device=config.device)
-    made = []
-    for head in (row.head, "logit"):
-        network = build(row.model, head=head)
-        network.load_state_dict({k: torch.from_numpy(v) for k, v in done.weights.items()})
-        made.append(Ensemble([network.to(config.device)], scaling=row.scaling))
-    return made
+    network = build(row.model, head=row.head)
+    network.load_state_dict({k: torch.from_numpy(v) for k, v in done.weights.items()})
+    return Ensemble([network.to(config.device)], scaling=row.scaling)

@@ -115,35 +115,29 @@ def rows_for(rows: Mapping[str, Recipe], profile: str) -> dict[str, Recipe]:
     return dict(rows if profile == "full" else list(rows.items())[:3])
 
 
-def run(
-    rows: Mapping[str, Recipe],
+def run_models(
+    models: Mapping[str, Recipe],
     faces: FaceSet,
     config: Config,
     *,
+    label: str = "models",
     store: RunStore | None = None,
-    **options: Any,
 ) -> pd.DataFrame:
     """Run models on people held out as a profile says, or load what is stored.
 
-    Args:
-        rows: name → recipe.
-        faces: a labelled set whose people are known.
-        config: profile, jobs, device; one repetition unless it says how many: a run takes many
-            seconds where the paper's takes one.
-        store, options: label, progress, …, as in `run_study`.
+    A repetition takes many seconds where the paper's takes one: one, unless `config.seeds` says.
 
     Returns:
         one row per run: name, subject, seed, val_ids, val_probs, copy_acc, copy_probs,
         copy_labels, … as in the store.
     """
     method = ["ours", METHOD, N_COPIES, DISTORT_SEED, renderer_digest()]
-    made = []
-    for name, row in rows.items():
-        recipe = shorten(row, config.profile)
+    rows = []
+    for name, model in models.items():
+        recipe = shorten(model, config.profile)
         network = Experiment(model=recipe.photographs.network, head="logit")
-        run = Run(
+        row = Run(
             name=name,
-            section="",
             row=recipe,
             settings={"method": method, "recipe": asdict(recipe)},
             work=_fit,
@@ -151,16 +145,16 @@ def run(
             fingerprint=fingerprint(network, faces, "person"),
             scheme="person",
         )
-        made.append(run)
+        rows.append(row)
     n_people = _SHORT.get(config.profile, (sys.maxsize,))[-1]
-    runs = spread(made, faces, n_seeds=config.seeds or 1, max_folds=n_people)
+    runs = spread(rows, faces, n_seeds=config.seeds or 1, max_folds=n_people)
     store = store or RunStore()
     done = store.keys()
     for run in runs:  # pretraining comes before the workers, who would do it side by side
         if run.key not in done:
             first = run.seed * run.row.n_networks
             pretrain_all(run.row, seed=first, device=config.device)
-    return run_study(runs, faces, store=store, jobs=config.n_jobs, **options)
+    return run_study(runs, faces, store=store, jobs=config.n_jobs, label=label)
 
 
 def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:

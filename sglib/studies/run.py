@@ -7,7 +7,6 @@ import functools
 import hashlib
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -39,7 +38,7 @@ class Run:
     row: Any  # what `work` trains, such as an `Experiment`
     settings: dict[str, Any]  # plain values, all that determines the result besides what follows
     work: Callable[["Run", FaceSet, Split], dict[str, Any]]  # does it → columns of its row
-    engine: str  # "compiled" or "reference-<device>"
+    engine: str  # "compiled", "compiled-shuffled" or "reference-<device>"
     fingerprint: str  # of the code, see `fingerprint`
     scheme: str  # of the split
     fold: int = 0
@@ -101,9 +100,11 @@ def plan(
 
 
 def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
-    engine, _, device = run.engine.partition("-")
+    engine, _, device = run.engine.partition("reference-")
     seed = (run.seed, run.fold)
-    done = fit(run.row, faces, split, seed=seed, engine=engine, device=device or "cpu")
+    done = fit(
+        run.row, faces, split, seed=seed, engine=engine or "reference", device=device or "cpu"
+    )
     histories = {name: done.history[name].tolist() for name in HISTORY}
     probs = done.val_probs.tolist()
     return {**asdict(run.row), **histories, "val_probs": probs, "seconds": done.seconds}
@@ -150,7 +151,7 @@ def run(
         faces: the labelled set; default: the training part of `config.data`.
         config: profile, seeds, jobs, device; default: the paper's protocol.
         scheme: how to validate, see `splits.SCHEMES`.
-        engine: "auto", "reference" or "compiled".
+        engine: one of `fit.ENGINES`.
         shard: (i, N): only part i of N; the parts are disjoint and cover all runs.
         options: store, scheduler, progress, as in `run_study`.
     """
@@ -207,8 +208,9 @@ def run_study(
         say = functools.partial(print, file=sys.stderr) if progress is not False else len
         say(announcement(label, runs, todo, faces, 0 if scheduler else jobs))
         asked = {key[:N_ASKED] for key in done}
-        for name, n in Counter(run.name for run in todo if run.key[:N_ASKED] in asked).items():
-            say(f"{n} stored runs of {name} are of another network or method; running them again")
+        if outdated := [run.name for run in todo if run.key[:N_ASKED] in asked]:
+            whose = f"{len(outdated)} stored runs of {', '.join(dict.fromkeys(outdated))}"
+            say(f"{whose} were made by another network or method; running them again")
         rows = in_parallel(do, todo, faces, jobs=jobs, scheduler=scheduler)
         n_stored = len(runs) - len(todo)
         try:

@@ -109,12 +109,8 @@ def fit_ours(
 ) -> OurFit:
     """Train a model on the training part of a split and predict the other, clean and distorted.
 
-    Args:
-        recipe: the settings.
-        faces: the labelled set that `split` was made from.
-        split: what is trained on; `val` must not be empty.
-        seed: of a repetition. Repetitions have no network in common; their teachers may.
-        device: a PyTorch device. Draws are made on the CPU: the same on every device.
+    Repetitions, numbered by `seed`, have no network in common; their teachers may. Draws are made
+    on the CPU: the same on every device.
     """
     started = time.perf_counter()
     known, others = faces.subset(split.train), faces.subset(split.val)

@@ -135,14 +135,14 @@ def write(tmp_path, stand_in, monkeypatch):
             return write_zip(tmp_path / "cmu.zip", uci(stand_in, 2))
         if layout == "full size":
             return write_zip(tmp_path / "cmu.zip", uci(stand_in, 4))
-        labels = np.array(labels_of(stand_in), object if layout == "npz" else str)
+        labels = np.array(labels_of(stand_in), object)
         return write_npz(tmp_path / "cmu_quarter.npz", stand_in, labels, monkeypatch)
 
     return write
 
 
 LAYOUTS = ["folder", "folder of an archive", "zip", "tar.gz", "zip of tar.gz", "half size"]
-LAYOUTS += ["full size", "npz", "npz of plain text"]
+LAYOUTS += ["full size", "npz"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -184,6 +184,9 @@ def test_reduction_is_the_mean_of_squares(tmp_path):
     path = write_zip(tmp_path / "a.zip", {"p/p_up_sad_open_2.pgm": pgm(image)})
     small = np.asarray(Image.fromarray(image).resize((32, 30), Image.Resampling.BOX))
     assert np.abs(cmu.read_originals(str(path)).images[0].astype(int) - small).max() <= 1
+    both = {"p/p_up_sad_open_2.pgm": pgm(image), "p/p_up_sad_open_4.pgm": pgm(small // 2)}
+    smallest = cmu.read_originals(str(write_zip(tmp_path / "b.zip", both))).images[0]
+    assert np.array_equal(smallest, small // 2)
 
 
 def test_bad_ones_are_left_out_in_every_size(stand_in, tmp_path, caplog):
@@ -209,8 +212,8 @@ def test_what_is_no_photograph_of_this_kind_is_passed_over(stand_in, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x_up_sad_open_4.pgm", b"P5 32 30 255\n short", "x_up_sad_open_4.pgm: not a whole PGM"),
-        ("x_up_sad_open_4.pgm", b"<html>", "x_up_sad_open_4.pgm: not a whole PGM picture"),
+        ("x_up_sad_open_4.pgm", b"P5 32 30 255\n short", "x_up_sad_open_4.pgm is not a whole PGM"),
+        ("x_up_sad_open_4.pgm", b"<html>", "x_up_sad_open_4.pgm is not a whole PGM picture"),
         ("x_up_sad_open_4.pgm", pgm(np.zeros((32, 30), np.uint8)), "got .*32, 30"),
         (
             "x_up_sad_open.pgm",
@@ -278,9 +281,7 @@ def test_a_hostile_npz_runs_nothing(tmp_path, stand_in, monkeypatch):
     ):
         cmu.read_originals(str(path))
     monkeypatch.undo()
-    with pytest.raises(
-        SglibError, match="its labels are a pickle and its sha256 is not 97de47890b03"
-    ):
+    with pytest.raises(SglibError, match=r"not the npz that is known: sha256 .*, not 97de47890b03"):
         cmu.read_originals(str(path))
     assert not (tmp_path / "attacked").exists()
     with np.load(path, allow_pickle=True) as arrays:  # the attack is real
@@ -295,16 +296,6 @@ def test_labels_pickled_by_any_numpy_are_read(protocol):
     old = pickled.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
     if protocol == 2:  # later ones write lengths
         assert cmu._TextUnpickler(io.BytesIO(old)).load().items == ["a_b", "c"]
-
-
-@pytest.mark.parametrize("wrong", ["labels", "data", "count"])
-def test_an_npz_of_something_else_is_refused(tmp_path, stand_in, wrong):
-    arrays = {"data": stand_in.images / 255, "labels": np.array(labels_of(stand_in))}
-    change = {"labels": np.arange(len(stand_in)), "data": stand_in.images.astype(float)}
-    arrays |= {wrong: change[wrong]} if wrong in change else {"labels": arrays["labels"][1:]}
-    np.savez(tmp_path / "cmu.npz", **arrays)
-    with pytest.raises(SglibError, match=r"cmu.npz: .*(expected data \(N|cannot be read)"):
-        cmu.read_originals(str(tmp_path / "cmu.npz"))
 
 
 def test_who_is_in_the_training_set_is_found_by_pixels(stand_in, train):
@@ -331,7 +322,7 @@ def test_half_of_the_originals_still_tell_who_is_in(stand_in, train):
 def test_originals_of_other_people_are_refused(train):
     strangers = render_faces(n_subjects=4, first=100)
     with pytest.raises(
-        SglibError, match="^nobody of course-train is in synthetic: are these its originals"
+        SglibError, match=r"^nobody of course-train is in synthetic: are these its originals"
     ):
         cmu.others(strangers, train)
 
@@ -349,7 +340,7 @@ def test_what_is_ambiguous_is_refused(stand_in, train):
         cmu.overlap(stand_in, odd)
     merged = np.where(train.subjects == "xan", "xbp", train.subjects)
     odd = FaceSet("course-train", train.images, train.ids, train.labels, merged)
-    with pytest.raises(SglibError, match="^one person under two names of course-train"):
+    with pytest.raises(SglibError, match=r"^one person under two names of course-train"):
         cmu.overlap(stand_in, odd)
     noise = np.random.default_rng(0).normal(0, 15, stand_in.images.shape)
     noisy = np.clip(stand_in.images + noise, 0, 255).astype(np.uint8)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -223,7 +224,15 @@ def test_leftovers_go_even_if_the_set_is_whole(archive, dest):
     assert left_behind(dest) == set()
 
 
-def test_three_imports_at_once_give_one_set(archive, dest):
+def test_of_three_imports_at_once_one_does_the_work(archive, dest, monkeypatch):
+    read, calls = course._read_source, []
+
+    def read_slowly(source):
+        calls.append(source)
+        time.sleep(0.2)
+        return read(source)
+
+    monkeypatch.setattr(course, "_read_source", read_slowly)
     threads = [
         threading.Thread(target=course.fetch, args=(archive,), kwargs={"dest": dest})
         for _ in range(3)
@@ -232,6 +241,7 @@ def test_three_imports_at_once_give_one_set(archive, dest):
         thread.start()
     for thread in threads:
         thread.join()
+    assert len(calls) == 1
     assert content(dest) == FILES
     assert left_behind(dest) == set()
 

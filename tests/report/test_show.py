@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from report_fakes import caught, faces_drawn, fake_faces, lines
 
+from sglib import SglibError
 from sglib.files import machine
 from sglib.report import drawing, show
 from sglib.studies.profiles import Config
@@ -50,7 +51,7 @@ def test_provenance_names_data_digest_profile_and_versions():
 def test_synthetic_data_and_test_runs_are_announced(data, profile, notices):
     output = provenance(data, profile)
     assert len(output.metadata.sglib.provenance.notices) == notices
-    assert ("<strong>Synthetic faces" in output.data["text/html"]) == (data == "synthetic")
+    assert ("**Synthetic faces" in output.data["text/markdown"]) == (data == "synthetic")
     assert ("no number means anything" in output.data["text/plain"].split("data:")[0]) == (
         profile == "smoke"
     )
@@ -103,10 +104,10 @@ def test_heavy_figures_and_faces_are_png_at_twice_the_size(monkeypatch):
 
 
 def test_a_figure_without_alternative_text_and_empty_sentences_are_refused():
-    with pytest.raises(ValueError, match="alternative text"):
+    with pytest.raises(SglibError, match="alternative text"):
         show.figure(lines(), alt=" ")
     for tell in (show.answer, show.headline):
-        with pytest.raises(ValueError, match="expected a sentence"):
+        with pytest.raises(SglibError, match="expected a sentence"):
             tell(" \n ")
 
 
@@ -145,7 +146,7 @@ def test_files_are_saved_only_while_publishing(tmp_path, monkeypatch):
 
 
 def test_photographs_are_never_published(monkeypatch, tmp_path):
-    from sglib.data import load
+    import sglib.data as load
 
     real, synthetic = fake_faces("course"), fake_faces("synthetic")
     monkeypatch.setattr(load, "load_data", lambda name: synthetic)
@@ -153,7 +154,7 @@ def test_photographs_are_never_published(monkeypatch, tmp_path):
     assert show.photos(real) is real
     monkeypatch.setenv("SGLIB_PUBLISH", str(tmp_path))
     provenance("course")
-    with pytest.raises(ValueError, match=r"draw show\.photos\(faces\)"):
+    with pytest.raises(SglibError, match=r"draw show\.photos\(faces\)"):
         show.figure(faces_drawn(), alt="a face")
     (said,) = caught(lambda: monkeypatch.setattr(show, "got", show.photos(real), raising=False))
     assert show.got is synthetic

@@ -59,7 +59,7 @@ def test_numbers_given_override_the_profiles():
     [
         ("profile", "quick", "one of smoke, paper, full"),
         ("profile", None, "one of smoke, paper, full"),
-        ("data", "real", "one of auto, course, synthetic"),
+        ("data", "real", "one of auto, course, synthetic, cmu"),
         ("seeds", 0, "a whole number from 1 to 10000"),
         ("seeds", -1, "a whole number from 1 to 10000"),
         ("seeds", True, "a whole number from 1 to 10000"),

@@ -109,6 +109,16 @@ def test_a_run_does_not_depend_on_the_number_of_threads(tiny_faces):
     assert rows[0]["val_probs"] == rows[1]["val_probs"]
 
 
+def test_each_engine_does_its_own_runs(tiny_faces, tmp_path):
+    engines = ("reference", "compiled", "compiled-shuffled")
+    runs = [plan(SMALL, tiny_faces, engine=engine)[0] for engine in engines]
+    frame = run_study(runs, tiny_faces, store=RunStore(tmp_path), progress=False)
+    assert frame["engine"].tolist() == ["reference-cpu", "compiled", "compiled-shuffled"]
+    plain, shuffled = np.stack(frame["train_loss"])[1:]
+    assert (plain != shuffled).any()  # the last bits
+    np.testing.assert_allclose(plain, shuffled, rtol=1e-4)
+
+
 def test_a_row_says_everything(tiny_faces):
     found = do(small_run(tiny_faces), tiny_faces)
     assert (found["digest"], found["seed"], found["fold"]) == (tiny_faces.digest, 3, 1)
@@ -195,7 +205,7 @@ def test_runs_of_another_network_are_named_and_made_again(tiny_faces, tmp_path, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(networks.NETWORKS, "ConvNN_1", networks.NETWORKS["ConvNN_2"])
         second = run_study(plan(own, tiny_faces, **OPTIONS), tiny_faces, store=store)
-    assert "2 stored runs of dropout50_x are of another network" in capsys.readouterr().err
+    assert "2 stored runs of dropout50_x were made by another network" in capsys.readouterr().err
     assert first["val_loss"][0].tolist() != second["val_loss"][0].tolist()
 
 

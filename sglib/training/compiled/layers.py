@@ -203,23 +203,20 @@ def conv2_pool_relu(x, weight, bias, alive, n_in, flat, patch):
 
 
 @stage
-def relu2_backward(flat, n_pooled2, wins, n_wins):
+def relu2_backward(flat, places, wins, n_wins):
     """List where the relu let conv2's winners through, one channel after the other.
 
-    flat n_pooled2²×16 → for each of 16 channels the number of these places, n_wins (16,), and from
-    channel·n_pooled2² on the places, wins: indices into flat. First every other column, so that
-    successive patches do not overlap: adding to what was stored just before is slow.
+    flat (n_places, 16), places int32 (n_places,): where the places start in flat, in the order to
+    visit them → for each channel the number of winners, n_wins (16,), and from channel·n_places on
+    their indices into flat, wins.
     """
+    n_places = len(places)
     for channel in range(16):
-        start = channel * n_pooled2 * n_pooled2
-        n = start
-        for parity in range(2):
-            for row in range(n_pooled2):
-                for column in range(parity, n_pooled2, 2):
-                    i = (row * n_pooled2 + column) * 16 + channel
-                    wins[n] = i
-                    n += flat[i] > 0  # no branch: it would often be mispredicted
-        n_wins[channel] = n - start
+        n = channel * n_places
+        for place in places:
+            wins[n] = place + channel
+            n += flat[place + channel] > 0  # no branch: it would often be mispredicted
+        n_wins[channel] = n - channel * n_places
 
 
 @stage

@@ -6,6 +6,7 @@ are 3×3: 9 taps, row by row.
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +67,7 @@ class Layers(NamedTuple):
     d_outputs: np.ndarray  # d_x is the gradient of the loss by x
     d_hidden: np.ndarray  # (B, n_hidden), 2-d
     d_flat: np.ndarray
+    places: np.ndarray  # int32 (n_pooled2²,): where places start in `flat`, see `make_layers`
     wins: np.ndarray  # int32, see `relu2_backward`
     n_wins: np.ndarray
     d_pooled1: np.ndarray
@@ -121,6 +123,10 @@ def make_weights(sizes: Sizes, dtype: type) -> Weights:
 def make_layers(sizes: Sizes, batch_size: int, dtype: type) -> Layers:
     """Return room for the layers, zeros."""
     n_pooled1, n_flat = sizes.n_pooled1**2 * 8, sizes.n_flat
+    # Every other column first, so that successive patches of conv2's backward stages do not
+    # overlap: adding to what was stored just before is slow.
+    places = np.arange(0, n_flat, 16).reshape(math.isqrt(n_flat // 16), -1)
+    places = np.concatenate([places[:, ::2].ravel(), places[:, 1::2].ravel()])
     return Layers(
         conv2_by_tap=zeros(1152, dtype),
         pooled1=zeros(n_pooled1, dtype),
@@ -136,6 +142,7 @@ def make_layers(sizes: Sizes, batch_size: int, dtype: type) -> Layers:
         d_outputs=zeros(2, dtype),
         d_hidden=zeros((batch_size, sizes.n_hidden), dtype),
         d_flat=zeros(n_flat, dtype),
+        places=places.astype(np.int32),
         wins=zeros(n_flat + 1, np.int32),
         n_wins=zeros(16, np.int32),
         d_pooled1=zeros(n_pooled1, dtype),

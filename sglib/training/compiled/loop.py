@@ -63,7 +63,7 @@ def backward(image, weights, layers, sizes, is_sigmoid, flat, d_hidden, scale, g
     head_backward(layers.outputs, is_sigmoid, d_outputs)
     fc2_backward(hidden, weights.fc2, scale, d_outputs, grads.fc2, grads.fc2_bias, d_hidden)
     fc1_backward(weights.fc1, d_hidden, grads.fc1_bias, d_flat)
-    relu2_backward(flat, (n_pooled1 - 2) // 2, wins, n_wins)
+    relu2_backward(flat, layers.places, wins, n_wins)
     conv2_backward_weight(
         pooled1, n_pooled1, d_flat, patch2, wins, n_wins, grads.conv2, grads.conv2_bias
     )
