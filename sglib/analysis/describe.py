@@ -64,5 +64,5 @@ def augmented_examples(
         strength = min(2 * method.usual, method.limit)
         drawn = method(batch, strength, torch.Generator().manual_seed(seed))[:, 0]
         pictures += [image[None], drawn.mul(255).round().to(torch.uint8).numpy()]
-        titles += [name.replace("_", " "), f"≤ {strength:g}", *[""] * (n_draws - 1)]
+        titles += [f"{name.replace('_', ' ')}, up to {strength:g}", *[""] * n_draws]
     return np.concatenate(pictures), titles
