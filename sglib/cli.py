@@ -216,13 +216,28 @@ def study_merge(folders: tuple[str, ...], into: str | None) -> None:
 
 @main.command()
 @_with(_profile, _data, _seeds, _jobs, _device)
-@click.option("--only", multiple=True, metavar="NN", help="Only these notebooks, such as 03.")
-def report(only: tuple[str, ...], **values: Any) -> None:
+@click.option(
+    "--notebook", "only", multiple=True, metavar="NN", help="Only these notebooks, such as 03_l2."
+)
+@click.option(
+    "-p",
+    "parameters",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Another value for the notebooks' parameters cell.",
+)
+@click.option(
+    "--published", is_flag=True, help="Run nothing: the pages of the outputs in the notebooks."
+)
+def report(only: tuple[str, ...], parameters: Any, published: bool, **values: Any) -> None:
     """Run the notebook series and export it as HTML; prints the path of the index page."""
-    _config(dict(values))
-    from sglib.report.build import build_reports
+    config = _config(values)
+    from sglib.report.build import build_published, build_reports, literal
 
-    click.echo(build_reports(**values, only=only or None))
+    given = {name: literal(text) for name, text in parameters}
+    made = build_published() if published else build_reports(config, only=only, parameters=given)
+    click.echo(made)
 
 
 @main.command()
@@ -235,12 +250,11 @@ def report(only: tuple[str, ...], **values: Any) -> None:
     help="Published are numbers of the real photographs; synthetic only tries this command.",
 )
 def publish(**values: Any) -> None:
-    """Write reports/tables, reports/figures and the README's results from the stored runs."""
+    """Run the series and write what is committed of it: notebooks with outputs, tables, figures."""
     config = _config(values)
-    from sglib.data import load_data
     from sglib.report.publish import publish as write
 
-    for path in write(load_data(config.data), config):
+    for path in write(config):
         click.echo(path)
 
 
