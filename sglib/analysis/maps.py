@@ -150,11 +150,11 @@ def robustness(
         for strength in values:
             images = distort_images(faces, method, strength, seed=seed)
             for model in heldout[0].models:
-                correct = pd.Series(False, index=covered)
+                correct = np.zeros(len(faces))
                 for part in heldout:
                     preds = part.models[model].predict(images[part.rows]) > 0.5
                     correct[part.rows] = preds == (faces.labels[part.rows] == 1)
-                people = correct.groupby(faces.subjects[covered])
+                people = pd.Series(correct[covered]).groupby(faces.subjects[covered])
                 rate, _ = people_rate(people.sum(), people.size())
                 row = {"model": model, "method": method, "unit": unit, "strength": strength}
                 row |= {"accuracy": rate.mean, "low": rate.low, "high": rate.high, "n": rate.n}
