@@ -217,7 +217,12 @@ def study_merge(folders: tuple[str, ...], into: str | None) -> None:
 @main.command()
 @_with(_profile, _data, _seeds, _jobs, _device)
 @click.option(
-    "--notebook", "--only", "only", multiple=True, metavar="NN", help="Only these notebooks, such as 03_l2."
+    "--notebook",
+    "--only",
+    "only",
+    multiple=True,
+    metavar="NN",
+    help="Only these notebooks, such as 03_l2.",
 )
 @click.option(
     "-p",
