@@ -204,35 +204,40 @@ def study_merge(folders: tuple[str, ...], into: str | None) -> None:
 
 @main.command()
 @_with(_profile, _data, _seeds, _jobs, _device)
-@click.option("--only", multiple=True, metavar="NN", help="Only these notebooks, such as 03.")
+@click.option(
+    "--notebook",
+    "--only",
+    "only",
+    multiple=True,
+    metavar="NN",
+    help="Only these notebooks, such as 03_l2.",
+)
 @click.option(
     "-p",
     "parameters",
-    type=(str, str),
+    nargs=2,
     multiple=True,
     metavar="NAME VALUE",
-    help="A further value for the `parameters` cell of the notebooks that are run.",
+    help="Another value for the notebooks' parameters cell.",
 )
-@click.option("--published", is_flag=True, help="Run nothing: pages of the committed outputs.")
-def report(
-    only: tuple[str, ...], parameters: tuple[tuple[str, str], ...], published: bool, **values: Any
-) -> None:
+@click.option(
+    "--published", is_flag=True, help="Run nothing: the pages of the outputs in the notebooks."
+)
+def report(only: tuple[str, ...], parameters: Any, published: bool, **values: Any) -> None:
     """Run the notebook series and export it as HTML; prints the path of the index page."""
     config = _config(values)
     from sglib.report.build import build_published, build_reports, literal
 
-    if published:
-        click.echo(build_published())
-        return
-    given = {name: literal(value) for name, value in parameters}
-    click.echo(build_reports(config, only=only, parameters=given))
+    given = {name: literal(text) for name, text in parameters}
+    made = build_published() if published else build_reports(config, only=only, parameters=given)
+    click.echo(made)
 
 
 @main.command()
 @_with(_profile, _seeds, _jobs)
 @_choice("--data", ("course", "synthetic"), "course", "synthetic only tries this command.")
 def publish(**values: Any) -> None:
-    """Write reports/tables, reports/figures and the README's results from the stored runs."""
+    """Run the series and write what is committed of it: notebooks with outputs, tables, figures."""
     config = _config(values)
     from sglib.report.publish import publish as write
 

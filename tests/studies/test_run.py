@@ -111,6 +111,16 @@ def test_a_run_does_not_depend_on_the_number_of_threads(tiny_faces):
     assert rows[0]["val_probs"] == rows[1]["val_probs"]
 
 
+def test_each_engine_does_its_own_runs(tiny_faces, tmp_path):
+    engines = ("reference", "compiled", "compiled-shuffled")
+    runs = [plan(SMALL, tiny_faces, engine=engine)[0] for engine in engines]
+    frame = run_study(runs, tiny_faces, store=RunStore(tmp_path), progress=False)
+    assert frame["engine"].tolist() == ["reference-cpu", "compiled", "compiled-shuffled"]
+    plain, shuffled = np.stack(frame["train_loss"])[1:]
+    assert (plain != shuffled).any()  # the last bits
+    np.testing.assert_allclose(plain, shuffled, rtol=1e-4)
+
+
 def test_a_row_says_everything(tiny_faces):
     found = do(small_run(tiny_faces), tiny_faces)
     assert (found["digest"], found["seed"], found["fold"]) == (tiny_faces.digest, 3, 1)
