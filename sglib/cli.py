@@ -236,12 +236,14 @@ def report(only: tuple[str, ...], parameters: Any, published: bool, **values: An
 @main.command()
 @_with(_profile, _seeds, _jobs)
 @_choice("--data", ("course", "synthetic"), "course", "synthetic only tries this command.")
-def publish(**values: Any) -> None:
+@click.option("--from-runs", is_flag=True, help="Only what reports/runs.parquet is enough for.")
+def publish(from_runs: bool, **values: Any) -> None:
     """Run the series and write what is committed of it: notebooks with outputs, tables, figures."""
     config = _config(values)
-    from sglib.report.publish import publish as write
+    from sglib.files import reports_dir
+    from sglib.report.publish import publish, rebuild
 
-    for path in write(config):
+    for path in rebuild(reports_dir()) if from_runs else publish(config):
         click.echo(path)
 
 
