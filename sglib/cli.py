@@ -248,6 +248,22 @@ def publish(from_runs: bool, **values: Any) -> None:
 
 
 @main.command()
+@click.argument("model", metavar="NAME|FILE")
+@click.option("-o", "--output", metavar="FILE", help="Default: the model's name, in this folder.")
+def export(model: str, output: str | None) -> None:
+    """Write a model for other programs: an ONNX file, or safetensors where FILE ends so.
+
+    NAME is a model that ships with the package, FILE a .safetensors file. Needs the extra [export].
+    """
+    from sglib.models import files
+
+    file = files.load(model)
+    target = output or f"{file.name}.onnx"
+    write = files.save if target.endswith(files.SUFFIX) else files.export_onnx
+    click.echo(write(target, file))
+
+
+@main.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @_data
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
