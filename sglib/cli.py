@@ -6,7 +6,7 @@ Data go to stdout, messages to stderr; exit status 0 done, 1 some inputs failed,
 import copy
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -22,21 +22,16 @@ from sglib.studies.tables import study as study_by_name
 # Modules that import torch, Numba or matplotlib are imported where a command needs them, so that
 # `sglib --help` and every usage error answer at once.
 
-_profile = click.option(
-    "--profile",
-    type=click.Choice(list(PROFILES)),
-    default="paper",
-    show_default=True,
-    help="How many runs: "
-    + "; ".join(f"{profile.name}: {profile.purpose}" for profile in PROFILES.values()),
-)
-_data = click.option(
-    "--data",
-    type=click.Choice(DATA_CHOICES),
-    default="auto",
-    show_default=True,
-    help="auto takes the course set if it is imported, else the synthetic one.",
-)
+
+def _choice(flag: str, known: Iterable[str], default: str, text: str) -> Callable[..., Any]:
+    kind = click.Choice(list(known))
+    return click.option(flag, type=kind, default=default, show_default=True, help=text)
+
+
+_purposes = "; ".join(f"{profile.name}: {profile.purpose}" for profile in PROFILES.values())
+_profile = _choice("--profile", PROFILES, "paper", f"How many runs: {_purposes}.")
+_auto = "auto takes the course set if it is imported, else the synthetic one."
+_data = _choice("--data", DATA_CHOICES, "auto", _auto)
 _seeds = click.option(
     "--seeds", type=click.IntRange(1, 10_000), help="Repetitions; default: the profile's."
 )
@@ -156,21 +151,14 @@ def study_group() -> None:
 
 @click.command()
 @_with(_profile, _data, _seeds, _jobs, _device)
-@click.option(
-    "--scheme",
-    type=click.Choice(["holdout", "kfold", "person"]),
-    default="kfold",
-    show_default=True,
-    help="How runs are validated.",
-)
-@click.option(
+@_choice("--scheme", ("holdout", "kfold", "person"), "kfold", "How runs are validated.")
+@_choice(
     "--engine",
-    type=click.Choice(["auto", "reference", "compiled"]),
-    default="auto",
-    show_default=True,
-    help="auto takes the compiled engine where it applies.",
+    ("auto", "reference", "compiled", "compiled-shuffled"),
+    "auto",
+    "auto takes the compiled engine where it applies; shuffled only rounds differently.",
 )
-@click.option("--backend", type=click.Choice(["local", "dask"]), default="local", show_default=True)
+@_choice("--backend", ("local", "dask"), "local", "Where the runs are done.")
 @click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://host:8786.")
 @click.option(
     "--shard",
@@ -216,31 +204,46 @@ def study_merge(folders: tuple[str, ...], into: str | None) -> None:
 
 @main.command()
 @_with(_profile, _data, _seeds, _jobs, _device)
-@click.option("--only", multiple=True, metavar="NN", help="Only these notebooks, such as 03.")
-def report(only: tuple[str, ...], **values: Any) -> None:
+@click.option(
+    "--notebook",
+    "--only",
+    "only",
+    multiple=True,
+    metavar="NN",
+    help="Only these notebooks, such as 03_l2.",
+)
+@click.option(
+    "-p",
+    "parameters",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Another value for the notebooks' parameters cell.",
+)
+@click.option(
+    "--published", is_flag=True, help="Run nothing: the pages of the outputs in the notebooks."
+)
+def report(only: tuple[str, ...], parameters: Any, published: bool, **values: Any) -> None:
     """Run the notebook series and export it as HTML; prints the path of the index page."""
-    _config(dict(values))
-    from sglib.report.build import build_reports
+    config = _config(values)
+    from sglib.report.build import build_published, build_reports, literal
 
-    click.echo(build_reports(**values, only=only or None))
+    given = {name: literal(text) for name, text in parameters}
+    made = build_published() if published else build_reports(config, only=only, parameters=given)
+    click.echo(made)
 
 
 @main.command()
 @_with(_profile, _seeds, _jobs)
-@click.option(
-    "--data",
-    type=click.Choice(["course", "synthetic"]),
-    default="course",
-    show_default=True,
-    help="Published are numbers of the real photographs; synthetic only tries this command.",
-)
-def publish(**values: Any) -> None:
-    """Write reports/tables, reports/figures and the README's results from the stored runs."""
+@_choice("--data", ("course", "synthetic"), "course", "synthetic only tries this command.")
+@click.option("--from-runs", is_flag=True, help="Only what reports/runs.parquet is enough for.")
+def publish(from_runs: bool, **values: Any) -> None:
+    """Run the series and write what is committed of it: notebooks with outputs, tables, figures."""
     config = _config(values)
-    from sglib.data import load_data
-    from sglib.report.publish import publish as write
+    from sglib.files import reports_dir
+    from sglib.report.publish import publish, rebuild
 
-    for path in write(load_data(config.data), config):
+    for path in rebuild(reports_dir()) if from_runs else publish(config):
         click.echo(path)
 
 

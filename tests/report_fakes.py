@@ -100,6 +100,7 @@ def _executed(name: str, *, profile: str = "paper", data: str = "synthetic") -> 
         ),
         new_markdown_cell("## Answer\n\n### A part\n\n## Caveats\n\nNone."),
     ]
+    show._page.clear()
     notebook = new_notebook(cells=cells)
     notebook.metadata["papermill"] = {"duration": 61.7}
     return notebook

@@ -8,11 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from sglib import SglibError
+from sglib import SglibError, cli
 from sglib.cli import main
 from sglib.data import course
 from sglib.report import build as report
 from sglib.studies import run as study_module
+from sglib.studies.profiles import Config
+from sglib.training.fit import ENGINES
 
 
 @pytest.fixture
@@ -144,6 +146,25 @@ def test_nothing_is_published_of_the_synthetic_set_unless_asked(sglib, tmp_path,
     assert found.exit_code == 1
     assert "sglib data fetch" in found.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_report_hands_on_what_it_is_told(sglib, monkeypatch):
+    told = {}
+
+    def build(config: object, **options: object) -> str:
+        told.update(options, config=config)
+        return "index.html"
+
+    monkeypatch.setattr(report, "build_reports", build)
+    found = sglib("report", "--seeds", "3", "--only", "03", "-p", "l2", "3e-4", "-p", "name", "x")
+    assert found.stdout == "index.html\n"
+    assert told["parameters"] == {"l2": 3e-4, "name": "x"}
+    assert (told["only"], told["config"]) == (("03",), Config("paper", seeds=3))
+
+
+def test_every_engine_can_be_asked_for():
+    options = {option.name: option for option in cli._study.params}
+    assert tuple(options["engine"].type.choices) == ENGINES
 
 
 def test_python_m_sglib_is_the_same_command():

@@ -147,13 +147,13 @@ def test_versions_name_what_a_number_depends_on():
 def test_commit_is_marked_where_files_differ(tmp_path, monkeypatch):
     monkeypatch.setenv("SGLIB_ROOT", str(tmp_path))
     git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@example.org"]
-    (tmp_path / "file").write_text("one")
-    for words in (["init", "-q"], ["add", "file"], ["commit", "-qm", "first"]):
+    (tmp_path / "file.py").write_text("one")
+    for words in (["init", "-q"], ["add", "file.py"], ["commit", "-qm", "first"]):
         subprocess.run([*git, *words], check=True)
     clean = files.git_commit()
     assert len(clean) == 12
     assert int(clean, 16)
-    (tmp_path / "file").write_text("two")
+    (tmp_path / "file.py").write_text("two")
     files._commit_of.cache_clear()
     assert files.git_commit() == f"{clean} with local changes"
 

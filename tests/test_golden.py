@@ -11,9 +11,10 @@ import pytest
 
 from sglib.data.synthetic import make_synthetic
 from sglib.models import files
+from sglib.studies.fingerprint import fingerprint
 from sglib.studies.run import plan
 from sglib.studies.store import N_ASKED
-from sglib.studies.tables import STUDIES
+from sglib.studies.tables import BY_NAME, STUDIES
 
 PICTURES = ["19a15c650582588c", "2424fb104598ce2f"]
 KEYS = {
@@ -28,6 +29,7 @@ KEYS = {
     "verdicts": "4c2a947c6e31d2ca",
     "logit": "f3d9aa2b5df89c80",
 }
+FINGERPRINTS = {"baseline_1": "81e6814e", "flip_2": "2b96fe90", "final_1": "7e3b11f7"}
 ANSWERS = {
     "paper_1": [0.7310586, 0.7310586, 0.7310586, 0.7310586],
     "paper_2": [0.7310586, 0.7310586, 0.7310586, 0.7310586],
@@ -61,6 +63,11 @@ def test_the_renderer_draws_the_same_pictures(faces) -> None:
 def test_runs_keep_their_keys(name: str, faces) -> None:
     units = plan(STUDIES[name], faces[0], n_seeds=2)
     assert digest([unit.key[:N_ASKED] for unit in units]) == KEYS[name]
+
+
+@pytest.mark.parametrize("name", list(FINGERPRINTS))
+def test_network_and_training_keep_their_fingerprint(name: str, faces) -> None:
+    assert fingerprint(BY_NAME[name], faces[0], "kfold") == FINGERPRINTS[name]
 
 
 @pytest.mark.parametrize("name", ["paper_1", "paper_2", "small", "base", "best"])

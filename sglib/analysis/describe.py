@@ -1,4 +1,4 @@
-"""What a set of photographs looks like in numbers: balance, grey values, who stands next to whom."""
+"""What a set of photographs looks like in numbers: balance, grey values, neighbours."""
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ def nearest_neighbours(faces: FaceSet) -> np.ndarray:
 
 
 def contact_sheet(faces: FaceSet, *, n_columns: int = 16, seed: int = 0) -> np.ndarray:
-    """Return row numbers for a gallery, int64 (people · n_columns,): a line per person, open first."""
+    """Return row numbers for a gallery, int64: a line of `n_columns` per person, open first."""
     rng = np.random.default_rng(seed)
     lines = []
     for person in sorted(set(faces.subjects)):
@@ -64,5 +64,5 @@ def augmented_examples(
         strength = min(2 * method.usual, method.limit)
         drawn = method(batch, strength, torch.Generator().manual_seed(seed))[:, 0]
         pictures += [image[None], drawn.mul(255).round().to(torch.uint8).numpy()]
-        titles += [name.replace("_", " "), f"≤ {strength:g}", *[""] * (n_draws - 1)]
+        titles += [f"{name.replace('_', ' ')}, up to {strength:g}", *[""] * n_draws]
     return np.concatenate(pictures), titles

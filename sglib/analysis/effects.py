@@ -47,8 +47,9 @@ class Pair(NamedTuple):
         """The comparison in words."""
         if not self.reference:
             return f"training − validation: {words(self.row)}"
-        sort = "gap of " if self.measure == "gap" else ""
-        return f"{sort}{words(self.row)} against {words(self.reference)}"
+        row, reference = words(self.row), words(self.reference)
+        row = row.removesuffix(f", {reference.rpartition(', ')[2]}")  # the network, once
+        return f"{'gap of ' if self.measure == 'gap' else ''}{row} against {reference}"
 
 
 def differences(runs: pd.DataFrame, pair: Pair, question: str, which: str) -> pd.DataFrame:
@@ -229,7 +230,7 @@ def aa_rows(found: pd.DataFrame) -> pd.DataFrame:
         used = found[(found["population"] == "learned") & (found["scheme"] == scheme)]
         for name, part in used.groupby("name", sort=False):
             interval = t_interval(units(part, question))
-            row = {"comparison": f"A/A, the same runs again: {words(name)}", "row": name}
+            row = {"comparison": f"A/A, {words(name)}", "row": name}
             row |= {"technique": "A/A", "question": question, "population": "learned"}
             row |= {"effect": interval.mean, "low": interval.low, "high": interval.high}
             rows.append(row | {"delta": DELTA[question], "n": interval.n, "word": ""})

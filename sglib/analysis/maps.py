@@ -4,7 +4,6 @@ Source: occlusion, Zeiler & Fergus 2014 (ECCV), §4.2.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -16,8 +15,8 @@ from sglib.analysis.stats import people_rate
 from sglib.data.augment import METHODS
 from sglib.data.faces import CLASSES, HEIGHT, WIDTH, FaceSet
 from sglib.data.synthetic import distort
+from sglib.models.ensemble import to_input
 from sglib.studies.heldout import HeldOut
-from sglib.training.recipe import to_input
 
 _BATCH = 4096  # covered pictures at once: 4 MB
 COURSE = "course_set"  # all distortions of the course set's test images together
@@ -105,8 +104,8 @@ def mean_maps_by_pose(
         raise SglibError(f"{faces.name}: labels and poses are needed for maps by pose")
     cells: dict[tuple[str, str, str], list[np.ndarray]] = {}
     for part in heldout:
-        for model, predict in part.predict.items():
-            one_view = functools.partial(predict, mirror=False, shift=0)
+        for model, ensemble in part.models.items():
+            one_view = ensemble.one_view().predict
             for pose in sorted(set(faces.pose)):
                 for label, word in enumerate(CLASSES):
                     which = (faces.pose[part.rows] == pose) & (faces.labels[part.rows] == label)
@@ -150,12 +149,12 @@ def robustness(
         unit = METHODS[method].unit if method in METHODS else "times the test images'"
         for strength in values:
             images = distort_images(faces, method, strength, seed=seed)
-            for model in heldout[0].predict:
-                correct = pd.Series(0.0, index=covered)
+            for model in heldout[0].models:
+                correct = np.zeros(len(faces))
                 for part in heldout:
-                    preds = part.predict[model](images[part.rows]) > 0.5
+                    preds = part.models[model].predict(images[part.rows]) > 0.5
                     correct[part.rows] = preds == (faces.labels[part.rows] == 1)
-                people = correct.groupby(faces.subjects[covered])
+                people = pd.Series(correct[covered]).groupby(faces.subjects[covered])
                 rate, _ = people_rate(people.sum(), people.size())
                 row = {"model": model, "method": method, "unit": unit, "strength": strength}
                 row |= {"accuracy": rate.mean, "low": rate.low, "high": rate.high, "n": rate.n}

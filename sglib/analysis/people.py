@@ -12,7 +12,7 @@ from sglib import SglibError
 from sglib.analysis.runs import KEY, POPULATIONS, population
 from sglib.analysis.stats import Interval, flip_p, people_rate, t_interval
 from sglib.data.faces import CLASSES, FaceSet
-from sglib.metrics import to_preds
+from sglib.metrics import confusion, to_preds
 from sglib.studies.tables import words
 from sglib.training.fit import outcome
 
@@ -213,6 +213,15 @@ def error_table(frame: pd.DataFrame, faces: FaceSet, by: str) -> pd.DataFrame:
         row = {"name": name, by: value, "accuracy": rate.mean, "low": rate.low, "high": rate.high}
         row |= {"people": rate.n, "photographs": means["photographs"].sum()}
         rows.append(row | {"wrong": int((~part["correct"]).sum())})
+    return pd.DataFrame(rows)
+
+
+def rates(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
+    """Return counts and rates (formulas 4 to 9) by name and scheme, over all runs' answers."""
+    rows = []
+    for (name, scheme), part in answers(frame, faces).groupby(["name", "scheme"], sort=False):
+        found = confusion(part["label"].to_numpy(), to_preds(part["prob"].to_numpy())).as_dict()
+        rows.append({"name": name, "design": DESIGNS[scheme]} | found)
     return pd.DataFrame(rows)
 
 

@@ -1,6 +1,7 @@
 """Numbers in the words of an answer: a word for an interval, its size, and on how much it rests."""
 
 import math
+import re
 from collections.abc import Iterable
 
 import pandas as pd
@@ -70,15 +71,43 @@ def listing(words: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def short(comparison: str) -> str:
+    """Return a comparison's words for a narrow figure: the network once, no λ."""
+    text = re.sub(r"L2 \de-\d", "L2", comparison).replace(" and ", " + ")
+    text = re.sub(r", (ConvNN_\d) against (.*), \1", r" − \2, \1", text)
+    return text.replace(" against ", " − ").replace("gap of ", "gap: ")
+
+
 def gap(row: pd.Series) -> str:
-    """Say the gap between training and validation accuracy, a row of `effects.compare`."""
+    """Say a gap between training and validation accuracy, a row of `effects.compare`."""
     word = {
         "better": "more than δ",
         "equivalent": "less than δ",
-        "worse": "validation is the better",
-        "open": "more or less than δ: open",
+        "worse": "validation is the higher",
+        "open": "whether it is more than δ stays open",
     }[row["word"]]
-    return f"{size(row)} ({word})"
+    return f"training − validation {size(row)}, {word}"
+
+
+def verdicts(cells: pd.DataFrame) -> str:
+    """Say which conclusions are confirmed, refuted and open, from `claims.cells`."""
+    told = []
+    for question in (name for name in cells if name in _SIDES):
+        words = [
+            f"**{word}** {listing(f'{n}' for n in cells.index[cells[question] == word])}"
+            for word in ("confirmed", "refuted", "open")
+            if (cells[question] == word).any()
+        ]
+        told.append(f"{_SIDES[question]}: {', '.join(words)}.")
+    return f"Of the paper's {len(cells)} conclusions, by number. {' '.join(told)}"
+
+
+def drop(row: pd.Series) -> str:
+    """Say what the random split hides of one experiment, a row of `people.drop_table`."""
+    return (
+        f"{row['experiment']} {row['random']:.3f} on random folds and **{row['unseen']:.3f}** "
+        f"[{row['low']:.3f}, {row['high']:.3f}] on people not seen"
+    )
 
 
 def captions(table: pd.DataFrame, joint: pd.DataFrame, order: pd.DataFrame) -> str:
@@ -121,3 +150,9 @@ def _reading(row: pd.Series) -> str:
 
 def _z(value: float) -> str:
     return "" if math.isnan(value) else f", z = {value:+.1f}".replace("-", "−")
+
+
+def ns(table: pd.DataFrame) -> str:
+    """Say on how much rows of `effects.compare` rest: "100 repetitions and 12 people"."""
+    parts = table.groupby("question", sort=False)["n"]
+    return listing(f"{span(n)} {UNITS[question]}" for question, n in parts)

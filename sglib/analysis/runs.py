@@ -11,7 +11,7 @@ import pandas as pd
 
 from sglib.analysis.stats import rate_interval
 from sglib.studies.paper import LOSS_FLOOR
-from sglib.studies.tables import Study, words
+from sglib.studies.tables import STUDIES, Study, words
 from sglib.training.fit import outcome
 
 MEASURES = ("train_loss", "val_loss", "train_acc", "val_acc")
@@ -40,18 +40,24 @@ def flatten(frame: pd.DataFrame, people: Sequence[str] = ()) -> pd.DataFrame:
         people: of the set, sorted; names the person that scheme `person` holds out in each fold.
 
     Returns:
-        sorted by `KEY`: `KEY`, settings, `person`, `outcome` ("learned", "never", "collapsed"),
-        `mechanism` (see there; "" where it learned), `n_correct` after the last epoch,
-        `<measure>_<reading>` of `MEASURES` and `READINGS`, those after the first two only of
-        scheme kfold, and `<measure>_curve_learned`, the last reading of the folds that learned;
-        n_train, n_val, data, commit, processor, seconds.
+        sorted by `KEY`, names in the order of the studies: `KEY`, settings, `person`, `outcome`
+        ("learned", "never", "collapsed"), `mechanism` (see there; "" where it learned),
+        `n_correct` after the last epoch, `<measure>_<reading>` of `MEASURES` and `READINGS`, those
+        after the first two only of scheme kfold, and `<measure>_curve_learned`, the last reading
+        of the folds that learned; n_train, n_val, data, commit, processor, seconds.
     """
-    frame = frame.drop_duplicates(KEY).sort_values(KEY, ignore_index=True)
+    names = [*(row.name for study in STUDIES.values() for row in study.rows), *frame["name"]]
+    place = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    frame = frame.drop_duplicates(KEY).sort_values(
+        KEY,
+        ignore_index=True,
+        key=lambda column: column.map(place) if column.name == "name" else column,
+    )
     flat = frame[[*KEY, *_SETTINGS, *_FACTS]].copy()
     flat["processor"] = frame["processor"] if "processor" in frame else frame["machine"]
     flat["seconds"] = frame["seconds"].round(2)
-    names = dict(enumerate(people))
-    held_out = [names.get(fold, str(fold)) for fold in frame["fold"]]
+    known = dict(enumerate(people))
+    held_out = [known.get(fold, str(fold)) for fold in frame["fold"]]
     flat["person"] = np.where(frame["scheme"] == "person", held_out, "")
     histories = {m: [np.asarray(row, np.float64) for row in frame[m]] for m in MEASURES}
     flat["outcome"] = [outcome(row) for row in histories["train_acc"]]
@@ -177,6 +183,16 @@ def accuracies(runs: pd.DataFrame) -> pd.DataFrame:
     table = table.reset_index()
     table.insert(2, "experiment", table["name"].map(words))
     return table[["name", "scheme", "experiment", "train", "val", "sd", "val_all", "failed", "n"]]
+
+
+def fit_against_rest(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return training loss and accuracy on the way and at rest: last ten epochs, mean of all runs.
+
+    `fit` is measured with dropout on while the weights move, `train` after the epoch without.
+    """
+    columns = ["fit_loss", "train_loss", "fit_acc", "train_acc"]
+    means = frame[columns].map(lambda row: np.mean(row[-LAST:]))
+    return means.groupby(frame["name"], sort=False).mean().reset_index()
 
 
 def study_table(study: Study) -> pd.DataFrame:

@@ -228,7 +228,9 @@ def people_rate(
 
 
 def spearman(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> Interval:
-    """Return the rank correlation of (n,) pairs, n ≥ 4: tanh(atanh r ± z · √((1 + r²/2) / (n − 3))).
+    """Return the rank correlation of (n,) pairs, n ≥ 4.
+
+    tanh(atanh r ± z · √((1 + r²/2) / (n − 3)))
 
     Source: Bonett & Wright 2000 (Psychometrika 65).
     """

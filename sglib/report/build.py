@@ -106,6 +106,8 @@ def execute(
     values = [_checked(path, series, parameters or {}) for path in notebooks]
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's kernel
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a warning per kernel start
+    how = f"{side_by_side} at a time, profile {config.profile}, data {config.data}"
+    print(f"running {len(notebooks)} notebooks, {how}", file=sys.stderr, flush=True)
     run = functools.partial(_run, into=into, timeout=CELL_TIMEOUT[config.profile])
     with ThreadPoolExecutor(side_by_side) as pool:
         futures = {pool.submit(run, *pair): pair[0] for pair in zip(notebooks, values, strict=True)}

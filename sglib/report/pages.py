@@ -42,7 +42,8 @@ class Page:
         name: file name without its ending, `01_baseline`.
         title, question: first heading and the paragraph below it, plain text.
         answers: sentences computed from the run, in Markdown.
-        findings: what `show.headline` recorded: keys `headline`, `numbers`, `lead`.
+        findings: what `show.headline` recorded (keys `headline`, `numbers`, `lead`), or the first
+            sentence of the answer.
         leads: outputs for the index page.
         provenance: what `show.provenance` recorded; empty where the notebook shows none.
         seconds: how long the notebook took; None where unknown.
@@ -77,11 +78,16 @@ def read_page(notebook: NotebookNode, name: str) -> Page:
     """Return what an executed notebook says about itself."""
     told = [(o, o.metadata.get("sglib", {})) for o in _outputs(notebook) if "metadata" in o]
     facts = [about["provenance"] for _, about in told if "provenance" in about]
+    answers = [about["answer"] for _, about in told if "answer" in about]
+    findings = [about for _, about in told if "headline" in about]
+    if answers and not findings:  # the answer's first sentence stands for it
+        first = re.split(r"(?<=[^\d][.!?])\s", answers[0], maxsplit=1)[0]
+        findings = [{"headline": first, "numbers": {}, "lead": False}]
     return Page(
         name,
         *_title_and_question(notebook, name),
-        answers=[about["answer"] for _, about in told if "answer" in about],
-        findings=[about for _, about in told if "headline" in about],
+        answers=answers,
+        findings=findings,
         leads=[o for o, about in told if _drawn(about).get("lead")],
         provenance=facts[-1] if facts else {},
         seconds=notebook.metadata.get("papermill", {}).get("duration"),

@@ -5,8 +5,7 @@ import time
 from pathlib import Path
 
 from sglib import SglibError
-from sglib.analysis.calibration import fit_temperature
-from sglib.analysis.calibration_of_ours import copies
+from sglib.analysis.calibration import copies, fit_temperature
 from sglib.data.faces import FaceSet
 from sglib.models import files as model_files
 from sglib.models.files import Member, ModelFile, export_onnx

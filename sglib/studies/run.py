@@ -7,7 +7,6 @@ import functools
 import hashlib
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -101,11 +100,9 @@ def plan(
 
 
 def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
-    engine, _, device = run.engine.partition("reference-")
-    seed = (run.seed, run.fold)
-    done = fit(
-        run.row, faces, split, seed=seed, engine=engine or "reference", device=device or "cpu"
-    )
+    kind, _, device = run.engine.partition("-")
+    on = {"engine": kind, "device": device} if kind == "reference" else {"engine": run.engine}
+    done = fit(run.row, faces, split, seed=(run.seed, run.fold), **on)
     histories = {name: done.history[name].tolist() for name in HISTORY}
     probs = done.val_probs.tolist()
     return {**asdict(run.row), **histories, "val_probs": probs, "seconds": done.seconds}
@@ -209,8 +206,9 @@ def run_study(
         say = functools.partial(print, file=sys.stderr) if progress is not False else len
         say(announcement(label, runs, todo, faces, 0 if scheduler else jobs))
         asked = {key[:N_ASKED] for key in done}
-        for name, n in Counter(run.name for run in todo if run.key[:N_ASKED] in asked).items():
-            say(f"{n} stored runs of {name} are of another network or method; running them again")
+        if outdated := [run.name for run in todo if run.key[:N_ASKED] in asked]:
+            whose = f"{len(outdated)} stored runs of {', '.join(dict.fromkeys(outdated))}"
+            say(f"{whose} were made by another network or method; running them again")
         rows = in_parallel(do, todo, faces, jobs=jobs, scheduler=scheduler)
         n_stored = len(runs) - len(todo)
         try:

@@ -28,11 +28,7 @@ MERGE_AT = 256  # parts; below it a merge costs more than it saves
 
 
 class RunStore:
-    """A folder of finished runs, addressed by key.
-
-    Args:
-        folder: created when the first run is added; default `paths.runs_dir()`.
-    """
+    """A folder of finished runs, addressed by key; default `files.runs_dir()`."""
 
     def __init__(self, folder: Path | str | None = None) -> None:
         self.folder = Path(folder) if folder is not None else runs_dir()
@@ -54,8 +50,7 @@ class RunStore:
 
     def add(self, row: dict[str, object]) -> None:
         """Store one finished run; `row["key"]` names it. On return it survives a power cut."""
-        key = str(row["key"])
-        self._write(pa.Table.from_pylist([row]), self._parts / f"{key}.parquet")
+        self._write(pa.Table.from_pylist([row]), self._parts / f"{row['key']}.parquet")
         if sum(1 for _ in os.scandir(self._parts)) >= 2 * MERGE_AT:
             self.merge()
 
@@ -69,13 +64,11 @@ class RunStore:
             paths = [p for k in wanted if (p := self._parts / f"{k}.parquet").exists()]
             paths += self._segments.glob("*.parquet")
             try:
-                tables = [
-                    table.filter(pc.is_in(table["key"], values)) for table in self._read(paths)
-                ]
+                found = [t.filter(pc.is_in(t["key"], values)) for t in self._read(paths)]
                 break
             except FileNotFoundError:
                 continue
-        if not tables:
+        if not (tables := [table for table in found if len(table)]):
             return pd.DataFrame({"key": []})
         frame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
         frame = frame.drop_duplicates("key").set_index("key", drop=False)
@@ -104,21 +97,15 @@ class RunStore:
         return len(new)
 
     def rekey(self, old: "RunStore", keys: Iterable[str], *, processor: str) -> int:
-        """Take over runs of a store from before keys held a fingerprint; return how many.
+        """Take over the runs with these keys of a store whose keys have no fingerprint yet.
 
-        For the one who knows that the training code has not changed since; the column `commit`
-        keeps telling which made them.
-
-        Args:
-            old: a store whose keys are the first half of today's, see `keys.key_of`.
-            keys: of the runs wanted, from `run.plan`.
-            processor: name of the processor that the old runs were made on.
+        For one who knows that the training has not changed since, and that all of them were made
+        on this `processor`; the column `commit` keeps telling by which code. Returns how many.
         """
         wanted = {key[:N_ASKED]: key for key in set(keys) - self.keys()}
         frame = old.load(wanted).drop(columns="split_seed", errors="ignore")
         if len(frame):
-            frame = frame.assign(key=frame["key"].map(wanted), processor=processor)
-            self._add_segment(frame)
+            self._add_segment(frame.assign(key=frame["key"].map(wanted), processor=processor))
         return len(frame)
 
     def _add_segment(self, frame: pd.DataFrame) -> None:
@@ -133,10 +120,9 @@ class RunStore:
             except FileNotFoundError:
                 raise  # merged by another process since it was listed
             except (pa.ArrowInvalid, OSError) as error:
-                raise SglibError(
-                    f"{path}: not a readable run file ({str(error).splitlines()[0]}); "
-                    "move it away and run the study again"
-                ) from error
+                reason = f"not a readable run file ({str(error).splitlines()[0]})"
+                remedy = "move it away and run the study again"
+                raise SglibError(f"{path}: {reason}; {remedy}") from error
 
     @staticmethod
     def _write(table: pa.Table, path: Path) -> None:

@@ -6,6 +6,7 @@ paper's two on a CPU and is held to this.
 
 import functools
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -24,6 +25,8 @@ from sglib.training.settings import (
     scale_pixels,
 )
 
+ADAM = functools.partial(torch.optim.Adam, fused=True)
+
 
 @torch.random.fork_rng(devices=[])
 def fit_reference(
@@ -33,6 +36,7 @@ def fit_reference(
     *,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    make_optimizer: Callable[..., torch.optim.Optimizer] = ADAM,
 ) -> Fit:
     """Train one network as the paper does, with the draws of `schedule`.
 
@@ -42,6 +46,8 @@ def fit_reference(
         schedule: from `make_schedule(experiment, len(data.train_images), seed)`.
         device: a PyTorch device: "cpu", "cuda" or "mps".
         dtype: float64 is for comparing engines.
+        make_optimizer: from parameters, lr and weight_decay; another one than the paper's Adam is
+            for comparing (`studies.controls`).
     """
     started = time.perf_counter()
     torch.manual_seed(schedule.torch_seed)
@@ -67,9 +73,7 @@ def fit_reference(
         change = functools.partial(method, strength=strength, generator=generator)
 
     # L2 is Adam's weight_decay: λw is added to the gradient, as formulas (1) and (3) say.
-    optimizer = torch.optim.Adam(
-        model.parameters(), lr=experiment.lr, weight_decay=experiment.l2, fused=True
-    )
+    optimizer = make_optimizer(model.parameters(), lr=experiment.lr, weight_decay=experiment.l2)
     history: dict[str, list[float]] = {name: [] for name in HISTORY}
     for epoch in range(experiment.n_epochs):
         model.train()

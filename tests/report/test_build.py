@@ -5,9 +5,11 @@ import shutil
 
 import nbformat
 import pytest
+from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from sglib import SglibError
+from sglib.cli import main
 from sglib.report.build import NotebookError, build_published, build_reports, literal
 from sglib.studies.profiles import Config
 
@@ -104,7 +106,9 @@ def test_one_notebook_can_be_rebuilt_alone_with_other_parameters(copied, capsys)
     text = index.read_text(encoding="utf-8")
     assert "sglib report --profile smoke --data synthetic --only 00 -p rate 2" in text
     assert "01_second.html" in text
-    assert capsys.readouterr().err.startswith("[1/1] 00_first … ")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "running 1 notebooks, 1 at a time, profile smoke, data synthetic"
+    assert second.startswith("[1/1] 00_first … ")
 
 
 def test_the_page_of_a_removed_notebook_disappears_and_foreign_files_stay(copied):
@@ -138,6 +142,17 @@ def test_wrong_names_and_types_are_refused_before_anything_runs(copied, wrong, m
 def test_a_folder_without_notebooks_is_refused(tmp_path):
     with pytest.raises(SglibError, match="expected notebooks named"):
         build_reports(SMOKE, notebooks_dir=tmp_path, out_dir=tmp_path / "h")
+
+
+def test_the_command_passes_notebooks_and_parameters(monkeypatch):
+    def build(config, **options):
+        return f"{config.profile} {options}"
+
+    monkeypatch.setattr("sglib.report.build.build_reports", build)
+    words = "report --profile smoke --notebook 04 -p seeds 20 -p rate x"
+    found = CliRunner().invoke(main, words.split())
+    given = {"only": ("04",), "parameters": {"seeds": 20, "rate": "x"}}
+    assert found.output == f"smoke {given}\n"
 
 
 def test_values_from_the_command_line_are_literals_or_text():

@@ -6,9 +6,10 @@ from html.parser import HTMLParser
 import nbformat
 import pandas as pd
 import pytest
-from nbformat.v4 import new_markdown_cell, new_notebook
-from report_fakes import executed
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from report_fakes import caught, executed
 
+from sglib.report import show
 from sglib.report.pages import compare, duration, read_page
 
 NAMES = ("index", "00_first", "01_second")
@@ -145,6 +146,12 @@ def test_published_numbers_stand_on_the_page(site):
     assert "Published: real photographs, profile full" in head
     assert "0.951 [0.940, 0.960]" in head
     assert "Published" not in text_of(site, "01_second")  # never published
+
+
+def test_without_a_headline_the_first_sentence_of_the_answer_is_the_finding():
+    told = caught(lambda: show.answer("It is **0.95** or so. More is open."))
+    found = read_page(new_notebook(cells=[new_code_cell("x", outputs=told)]), "07_x")
+    assert [finding["headline"] for finding in found.findings] == ["It is **0.95** or so."]
 
 
 def test_a_notebook_that_says_nothing_is_named_by_its_file():

@@ -76,6 +76,13 @@ def test_rows_with_more_columns_may_come_later(tmp_path):
     assert store.load(["a", "b"])["commit"].isna().tolist() == [True, False]
 
 
+def test_columns_of_other_runs_are_left_out(tmp_path):
+    store = RunStore(tmp_path)
+    store.add(row("a"))
+    store.add({"key": "b", "subject": "s1"})
+    assert store.load(["a"]).columns.tolist() == list(row("a"))
+
+
 def test_a_damaged_file_is_named(tmp_path):
     store = RunStore(tmp_path)
     store.add(row("a"))

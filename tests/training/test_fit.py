@@ -60,7 +60,7 @@ def test_a_method_of_table_1_runs_on_the_reference_engine():
         ([0.5, 0.9, 0.95], "learned"),
         ([0.9] * 20 + [0.5] * 10, "collapsed"),
         ([0.9] * 25 + [0.5] * 5, "learned"),
-        ([0.5] * 5 + [0.7] * 5, "learned"),
+        ([0.5] * 4 + [0.7] * 6, "learned"),
     ],
 )
 def test_a_run_never_learned_collapsed_or_learned(train_acc, expected):

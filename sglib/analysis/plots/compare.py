@@ -9,6 +9,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sglib.analysis import effects
+from sglib.analysis.effects import PHOTOGRAPHS, SCHEMES, Pair, aa_rows
 from sglib.analysis.plots.style import ONE, PALETTE, QUIET, TWO, WIDTH, legend_above, new
 from sglib.studies.tables import technique
 
@@ -19,6 +21,23 @@ WORDS = {  # of a verdict: colour and marker, so that neither carries the meanin
     "open": (QUIET, "o"),
 }
 DESIGNS = ("random folds", "people not seen")
+
+
+def draws(runs: pd.DataFrame, again: pd.DataFrame, pairs: Sequence[Pair]) -> pd.DataFrame:
+    """Return what `differences` draws: single runs on these photographs that learned.
+
+    Args:
+        runs: from `runs.flatten`.
+        again: from `effects.again`, the A/A differences.
+        pairs: the comparisons.
+    """
+    label = aa_rows(again)["comparison"].head(1)
+    used = again[(again["population"] == "learned") & (again["scheme"] == SCHEMES[PHOTOGRAPHS])]
+    parts = [used[used["name"] == used["name"].iloc[0]].assign(comparison=label.iloc[0])]
+    for pair in pairs:
+        found = effects.differences(runs, pair, PHOTOGRAPHS, "learned")
+        parts.append(found.assign(comparison=pair.label))
+    return pd.concat(parts)[["comparison", "difference"]]
 
 
 def differences(draws: pd.DataFrame, table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -117,7 +136,8 @@ def people(
         references: name → accuracy in the two designs, such as copying the nearest photograph.
     """
     ax = ax or new(4)
-    wide = accuracies.groupby(["person", "design"])["accuracy"].mean().unstack()[list(DESIGNS)]
+    wide = accuracies.groupby(["person", "design"])["accuracy"].mean()
+    wide = wide.unstack()[list(DESIGNS)].dropna()
     ax.plot(DESIGNS, wide.T, color=QUIET, linewidth=0.8)
     ax.plot(
         DESIGNS, wide.mean(), color="black", linewidth=2.5, marker="o", label="mean of the people"
