@@ -58,7 +58,7 @@ def test_results_replace_the_earlier_ones_of_the_same_benchmark_only(bench, tmp_
     assert found[1]["ratio"] == "2"
     assert found[1]["n"] == "5"
     assert f"numpy {np.__version__}" in found[1]["versions"]
-    assert "cores" in found[0]["machine"]
+    assert "processors" in found[0]["machine"]
     assert list(found[0]) == list(common.COLUMNS)
 
 
