@@ -1,11 +1,12 @@
 # The project's commands. Each prepares what it needs, may be repeated, and is quick when nothing
 # has changed. Needs GNU make, git and Python 3.11 or newer; `make help` lists the targets.
 
-PROFILE ?= smoke# smoke, paper or full: how much the notebooks run
+PROFILE ?= paper# smoke, paper or full: how much the notebooks run
 DATA ?= auto#    auto, course or synthetic; course fetches the course set first
 SEEDS ?=#        number of seeds per experiment; empty: the profile's
 JOBS ?=#         parallel workers; empty: one per core
 STUDY ?= paper#  the study that `make study` runs
+ROOM ?=#         what `make test` tests: data, models … (a folder of tests/), notebooks; empty: all
 ROUNDS ?= 10#    how often `make soak` repeats the tests
 PYTHON ?=#       the Python that makes .venv; empty: the first that fits
 
@@ -16,6 +17,9 @@ OPTIONS = --profile $(strip $(PROFILE)) --data $(strip $(DATA)) \
   $(if $(strip $(SEEDS)),--seeds $(strip $(SEEDS))) $(if $(strip $(JOBS)),--jobs $(strip $(JOBS)))
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout 120 \
   --nbval-sanitize-with tests/nbval.cfg -p no:cacheprovider
+# A file's tests, and a notebook's cells, stay in one process: they share what is slow to make.
+PARALLEL = -n $(or $(strip $(JOBS)),logical) --dist loadfile
+TESTED = $(if $(strip $(ROOM)),$(if $(filter notebooks,$(ROOM)),,tests/)$(strip $(ROOM)),tests notebooks)
 
 # The first, long installation shows its progress; a later one has little to say.
 QUIET = $(if $(wildcard .venv/lib/python3*/site-packages/torch),--quiet)
@@ -32,7 +36,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo 'Settings (make reports PROFILE=paper DATA=course):'
+	@echo 'Settings (make reports DATA=course, make test ROOM=data):'
 	@awk '/^[A-Z]+ [?]=/ {split($$0, side, "#"); split(side[1], word, " "); \
 	  sub(/^ +/, "", side[2]); \
 	  printf "  %-8s %-6s %s\n", word[1], word[3], side[2]}' $(MAKEFILE_LIST)
@@ -69,16 +73,20 @@ ifeq ($(strip $(DATA)),course)
 endif
 	@$(PY) -m sglib report $(OPTIONS)
 
-test: lint ## lint, run the unit tests, run every notebook against its stored outputs
-	$(PY) -m pytest
-	$(PY) -m pytest $(NBVAL) notebooks
+test: $(if $(strip $(ROOM)),env,lint) ## lint, unit tests, every notebook against its outputs (ROOM=data: one room)
+	$(PY) -m pytest $(PARALLEL) $(NBVAL) $(TESTED)
 
 lint: env ## check style and format of code and notebooks
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 
-lab: env ## open the notebooks in JupyterLab
-	$(PY) -m jupyterlab --notebook-dir=. --LabApp.default_url=/lab/tree/notebooks
+lab: env ## open copies of the notebooks in JupyterLab (play/, ignored by git)
+	@mkdir -p play; for path in notebooks/*.ipynb; do copy=play/$${path##*/}; \
+	  if [ ! -e "$$copy" ]; then sed 's/profile = \\"smoke\\"/profile = \\"paper\\"/' "$$path" > "$$copy"; \
+	  elif [ "$$path" -nt "$$copy" ]; then \
+	    echo "$$copy is older than $$path and kept: delete it to get a new copy"; fi; done
+	$(PY) -m jupyterlab --notebook-dir=. --LabApp.default_url=/lab/tree/play \
+	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
 bench: env ## install the peers and measure our speed against theirs
 	@$(PY) -m pip install --quiet -c constraints.txt -e '.[bench]'
@@ -93,7 +101,7 @@ data: env ## import the course set into data/course and verify it
 
 soak: env ## repeat the unit tests ROUNDS times with other random examples
 	@set -e; round=1; while [ $$round -le $(strip $(ROUNDS)) ]; do echo "== round $$round"; \
-	  $(PY) -m pytest -q -p no:cacheprovider --hypothesis-seed=$$round; \
+	  $(PY) -m pytest $(PARALLEL) -q -p no:cacheprovider --hypothesis-seed=$$round; \
 	  round=$$((round + 1)); done
 
 clean: ## remove built pages and caches; keeps .venv, data and runs

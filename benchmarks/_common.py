@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sglib import SglibError
-from sglib.files import n_usable_cpus, reports_dir
+from sglib.files import n_usable_cpus, processor, reports_dir
 
 COLUMNS = ("benchmark", "what", "value", "unit", "ratio", "n", "machine", "versions")
 
@@ -45,18 +45,6 @@ def parser(doc: str | None) -> argparse.ArgumentParser:
     return options
 
 
-def machine() -> str:
-    """Return the kind of processor and how many this process may use; no names of hosts."""
-    kind = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                kind = line.partition(":")[2].strip()
-                break
-    return f"{kind}, {n_usable_cpus()} cores, {platform.system()} {platform.machine()}"
-
-
 def versions(*packages: str) -> dict[str, str]:
     """Return the versions of Python and of those packages that are installed."""
     found = {"python": platform.python_version()}
@@ -78,7 +66,9 @@ def write_results(
     results: dict[str, object] | None = None,
 ) -> None:
     """Replace the benchmark's rows in the table; write `results`, machine and versions as JSON."""
-    found, here = versions(*packages), machine()
+    # the kind of machine, never its name
+    here = f"{processor()}, {n_usable_cpus()} cores, {platform.system()} {platform.machine()}"
+    found = versions(*packages)
     text = "; ".join(f"{name} {version}" for name, version in found.items())
     kept = []
     if table.exists():
@@ -136,7 +126,7 @@ def load_part(data: str) -> tuple[np.ndarray, np.ndarray]:
 
     The first fold of the paper's 5 by the project's own split.
     """
-    from sglib.data.load import load_data
+    from sglib.data import load_data
     from sglib.data.splits import make_split
 
     faces = load_data(data).train

@@ -151,7 +151,7 @@ def _contest(name: str, folder: Path, n_steps: int, core: int | None) -> None:
     import torch
     from _task import N_CHECK, distance, read_task
 
-    from sglib.models.networks import build_model
+    from sglib.models.networks import build
     from sglib.studies.tables import BASELINE
     from sglib.training.reference import evaluate, fit_reference
 
@@ -187,7 +187,7 @@ def _contest(name: str, folder: Path, n_steps: int, core: int | None) -> None:
             break
         us, busy = one_round()
         answer(us=us, busy=busy)
-    model = build_model("ConvNN_1")
+    model = build("ConvNN_1")
     model.load_state_dict({k: torch.from_numpy(w) for k, w in contestant.weights().items()})
     images = torch.from_numpy(task.scaled()).unsqueeze(1)
     loss, accuracy, _ = evaluate(model, images, torch.from_numpy(task.labels))

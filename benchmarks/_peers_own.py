@@ -7,8 +7,9 @@ import numpy as np
 from _task import Task, Weights
 
 from sglib.studies.tables import BASELINE
-from sglib.training.compiled.engine import fit_compiled, warm_up
-from sglib.training.reference import Fit, fit_reference
+from sglib.training.compiled import fit_compiled, warm_up
+from sglib.training.reference import fit_reference
+from sglib.training.settings import Fit
 
 ONE_EPOCH = dataclasses.replace(BASELINE, n_epochs=1)
 

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torchvision import transforms
 
-from sglib.models.networks import conv_nn_1
+from sglib.models.networks import build
 
 
 def network(initial: Weights) -> nn.Module:
     """Return ConvNN_1 with the weights that all contestants start from."""
-    model = conv_nn_1()
+    model = build("ConvNN_1", head="sigmoid")
     model.load_state_dict({name: torch.from_numpy(w.copy()) for name, w in initial.items()})
     return model
 

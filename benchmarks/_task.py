@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 
 from sglib.studies.tables import BASELINE
-from sglib.training.reference import FitData, scale_pixels
+from sglib.training.reference import scale_pixels
 from sglib.training.schedule import Schedule, make_schedule
+from sglib.training.settings import FitData
 
 LR = BASELINE.lr
 N_CHECK = 20  # steps after which a contestant must have the reference's weights

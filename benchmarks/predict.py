@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from _common import Row, median, parser, warn_if_busy, write_results
 from PIL import Image
+from sglib.predict.run import Reader
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
@@ -28,7 +29,6 @@ from sglib.models import files as weight_files
 from sglib.models.ensemble import BATCH, Scorer
 from sglib.predict import command as run_predict
 from sglib.predict.files import Discovery
-from sglib.predict.run import Reader
 
 N_TEST = 22_140
 SIZES = (1_000, 20_000)

@@ -14,13 +14,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from _common import Row, bench_core, load_part, parser, pin, warn_if_busy, write_results
+from _stages import stage_calls
 
-from sglib.models.networks import build_model, count_parameters
+from sglib.models.networks import build, count_parameters
 from sglib.studies.tables import BASELINE
 from sglib.training.compiled.layout import SIZES, Sizes
-from sglib.training.compiled.stages import stage_calls
-from sglib.training.reference import FitData, scale_pixels
+from sglib.training.reference import scale_pixels
 from sglib.training.schedule import make_schedule
+from sglib.training.settings import FitData
 
 PACKAGES = ("numba", "llvmlite", "numpy", "torch")
 
@@ -38,7 +39,7 @@ def count_alive(model: str, data: FitData) -> tuple[int, int, int]:
     Of the fresh network and the first image, as `stage_calls` has them: what is zero adds nothing
     and has no gradient, so it is not work.
     """
-    net = build_model(model)
+    net = build(model)
     initial = make_schedule(dataclasses.replace(BASELINE, model=model), len(data.train_images), 0)
     net.load_state_dict({k: torch.from_numpy(w) for k, w in initial.initial.items()})
     image = torch.from_numpy(scale_pixels(data.train_images[:1], "unit"))[None]
@@ -53,8 +54,8 @@ def count_alive(model: str, data: FitData) -> tuple[int, int, int]:
 def work(sizes: Sizes, n_parameters: int, alive: tuple[int, int, int]) -> dict[str, Work]:
     """Return the work of each stage; only winners of a max pooling have a gradient."""
     n_channels, n_on, won = alive
-    image, c1 = (sizes.n_conv1 + 2) ** 2, sizes.n_conv1**2 * 8
-    p1, c2, flat = sizes.n_pooled1**2 * 8, sizes.n_conv2**2 * 16, sizes.n_flat
+    image, c1 = sizes.width**2, (sizes.width - 2) ** 2 * 8
+    p1, c2, flat = sizes.n_pooled1**2 * 8, (sizes.n_pooled1 - 2) ** 2 * 16, sizes.n_flat
     hidden, window1 = sizes.n_hidden, sizes.pool1**2
     fc1, k1, k2 = hidden * flat, 9 * 8, 9 * 8 * 16
 
@@ -62,19 +63,17 @@ def work(sizes: Sizes, n_parameters: int, alive: tuple[int, int, int]) -> dict[s
         return Work(flop, 4 * sum(moved))
 
     return {
-        "conv1": stage(c1 * 18, image, k1, c1),
-        "maxpool1, relu": stage(p1 * (window1 + 1), c1, p1, p1),
+        "conv1, maxpool1, relu": stage(c1 * 18 + p1 * (window1 + 1), image, k1, p1, p1),
         "list alive": stage(p1, p1),
-        "conv2": stage(c2 * 18 * n_channels, p1, k2, c2),
-        "maxpool2, relu": stage(flat * 5, c2, flat, flat),
+        "conv2, maxpool2, relu": stage(c2 * 18 * n_channels + flat * 5, p1, k2, flat, flat),
         "fc1, relu, dropout": stage(fc1 * 2, fc1, flat, hidden),
         "fc2": stage(hidden * 4, hidden * 3),
         "fc2 backward": stage(hidden * 8, hidden * 6),
         "fc1 backward": stage(n_on * flat * 2, n_on * flat, flat, hidden),
-        "maxpool2, relu backward": stage(flat, flat, flat),
+        "relu2 backward": stage(flat, flat, flat),
         "conv2 backward, weight": stage(won * 144, p1, won * 3, k2, k2),
         "conv2 backward, input": stage(won * 144, p1, won * 3, k2, p1),
-        "maxpool1, relu backward": stage(p1 * 2, p1, p1, p1),
+        "relu1 backward": stage(p1 * 2, p1, p1, p1),
         "conv1 backward": stage(p1 * 18 * n_channels // 8, image, p1, p1, k1),
         "Adam": stage(n_parameters * 14, n_parameters * 6),  # weights and two moments, in and out
     }
@@ -145,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         calls = stage_calls(dataclasses.replace(base, lr=lr), data)
         measured[state] = measure(calls, n_rounds=chosen.rounds, repeat=chosen.repeat)
     fresh, trained = measured["fresh"], measured["trained"]
-    n_parameters = count_parameters(build_model(chosen.model))
+    n_parameters = count_parameters(build(chosen.model))
     alive = count_alive(chosen.model, data)
     table = work(SIZES[chosen.model], n_parameters, alive)
     peak, speed = core_peak(), bandwidth(3 * 4 * n_parameters)

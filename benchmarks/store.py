@@ -20,13 +20,12 @@ import numpy as np
 import pandas as pd
 from _common import Row, parser, warn_if_busy, write_results
 
-from sglib.data.load import load_data
+from sglib.data import load_data
 from sglib.files import n_usable_cpus
 from sglib.studies.profiles import PROFILES
-from sglib.studies.run import run_study
+from sglib.studies.run import plan, run_study
 from sglib.studies.store import MERGE_AT, RunStore
 from sglib.studies.tables import STUDIES
-from sglib.studies.units import plan
 
 PACKAGES = ("pandas", "pyarrow", "numpy")
 SEGMENT = 2 * MERGE_AT  # runs that a study gathers at once

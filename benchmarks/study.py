@@ -14,29 +14,28 @@ from pathlib import Path
 
 from _common import Row, bench_core, median, parser, pin, warn_if_busy, write_results
 
+from sglib.data import load_data
 from sglib.data.faces import FaceSet
-from sglib.data.load import load_data
 from sglib.data.splits import make_split
 from sglib.files import n_usable_cpus
 from sglib.studies.profiles import Profile
-from sglib.studies.run import run_study
+from sglib.studies.run import Run, plan, run_study
 from sglib.studies.store import RunStore
 from sglib.studies.tables import STUDIES
-from sglib.studies.units import Unit, plan
-from sglib.training.compiled.engine import warm_up
+from sglib.training.compiled import warm_up
 
 PACKAGES = ("torch", "torchvision", "numba", "numpy", "pandas", "pyarrow", "joblib", "pillow")
 
 
-def n_steps(unit: Unit, faces: FaceSet) -> int:
+def n_steps(unit: Run, faces: FaceSet) -> int:
     """Return the steps of a run at batch size 1."""
-    e = unit.experiment
-    n_train = len(make_split(faces, unit.scheme, fold=unit.fold, split_seed=unit.split_seed).train)
+    e = unit.row
+    n_train = len(make_split(faces, unit.scheme, fold=unit.fold, split_seed=unit.seed).train)
     added = int(e.augment_fraction * n_train) if e.augment == "flip_add" else 0
     return e.n_epochs * (n_train + added)
 
 
-def run_once(units: Sequence[Unit], faces: FaceSet, *, jobs: int) -> tuple[float, float, int]:
+def run_once(units: Sequence[Run], faces: FaceSet, *, jobs: int) -> tuple[float, float, int]:
     """Run a study into an empty store; return seconds, seconds of processors, bytes stored."""
     with tempfile.TemporaryDirectory(prefix="sglib-bench-") as folder:
         store = RunStore(folder)
@@ -53,7 +52,7 @@ def paper_us(model: str, images: object, labels: object, *, n_epochs: int) -> fl
     from _peers_torch import Paper
     from _task import read_task, write_task
 
-    from sglib.models.networks import build_model
+    from sglib.models.networks import build as build_model
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -87,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     units = plan(study, faces, max_folds=chosen.folds, engine="compiled")
     steps: dict[str, int] = {}
     for unit in units:
-        model = unit.experiment.model
+        model = unit.row.model
         steps[model] = steps.get(model, 0) + n_steps(unit, faces)
     total = sum(steps.values())
     warm_up()

@@ -3,16 +3,21 @@
 Data go to stdout, messages to stderr; exit status 0 done, 1 some inputs failed, 2 usage.
 """
 
+import copy
 import logging
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
 
 import click
 
 from sglib import SglibError, __version__
+from sglib.data.faces import DATA_CHOICES
 from sglib.predict.command import Shard, predict
-from sglib.studies.profiles import DATA_CHOICES, PROFILES, Config
+from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.tables import STUDIES
+from sglib.studies.tables import study as study_by_name
 
 # Modules that import torch, Numba or matplotlib are imported where a command needs them, so that
 # `sglib --help` and every usage error answer at once.
@@ -39,30 +44,37 @@ _jobs = click.option(
     "--jobs", type=click.IntRange(1, 10_000), help="Runs at a time; default: one per processor."
 )
 _device = click.option("--device", default="cpu", show_default=True, help="A PyTorch device.")
-_store = click.option(
-    "--store",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the run store; default: runs/ or $SGLIB_RUNS.",
-)
+
+
+def _with(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the decorator that adds several options, shown in this order."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _config(values: dict[str, Any]) -> Config:
+    """Take the parameters out of the options; a wrong one is wrong usage, status 2."""
+    names = [field.name for field in fields(Config) if field.name in values]
+    try:
+        return Config(**{name: values.pop(name) for name in names})
+    except SglibError as error:
+        raise click.UsageError(str(error)) from None
 
 
 class _Group(click.Group):
     """A group that prints `SglibError` as one line and exits with 1."""
 
-    def main(self, *args: object, **kwargs: object) -> object:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().main(*args, **kwargs)  # type: ignore[arg-type]
+            return super().main(*args, **kwargs)
         except SglibError as error:
             click.echo(f"error: {error}", err=True)
             sys.exit(1)
-
-
-def _config(**values: object) -> Config:
-    """Check the options; what is wrong with them is wrong usage, status 2."""
-    try:
-        return Config(**values)  # type: ignore[arg-type]
-    except SglibError as error:
-        raise click.UsageError(str(error)) from None
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,7 +89,7 @@ main.add_command(predict)
 
 @main.group()
 def data() -> None:
-    """Import and verify the course set."""
+    """Import and verify the course set and the public originals."""
 
 
 @data.command("fetch")
@@ -95,6 +107,18 @@ def data_fetch(source: str | None) -> None:
     click.echo(fetch(source))
 
 
+@data.command("fetch-cmu")
+@click.option("--from", "source", metavar="PATH|URL", help="The originals; default: UCI's archive.")
+def data_fetch_cmu(source: str | None) -> None:
+    """Import the public originals and tell who of them is in the course set."""
+    from sglib.data import cmu, course, load_data
+
+    click.echo(cmu.fetch_cmu(source))
+    if course.is_imported():
+        table = cmu.overlap(cmu.load_cmu(), load_data("course").train)
+        click.echo(table.to_string(index=False, float_format="%.1f"), err=True)
+
+
 @data.command("check")
 def data_check() -> None:
     """Verify counts, sizes, digests and tags of the imported set; exit status 1 if one is off."""
@@ -105,112 +129,83 @@ def data_check() -> None:
     sys.exit(0 if table["ok"].all() else 1)
 
 
-@main.group("study")
+class _Studies(click.Group):
+    """The command `study NAME` for every name in `STUDIES`, beside `study merge`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*STUDIES, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in self.commands:
+            return self.commands[name]
+        try:
+            study = study_by_name(name)
+        except SglibError as error:
+            ctx.fail(str(error))
+        command = copy.copy(_study)
+        command.short_help = study.question
+        rows = ", ".join(row.name for row in study.rows)
+        command.help = f"{study.question}\n\nRows: {rows}"
+        return command
+
+
+@main.group("study", cls=_Studies)
 def study_group() -> None:
     """Run a study, or load what is stored of it, and print its summary as CSV."""
 
 
-def _study_command(name: str) -> click.Command:
-    @click.command(name, short_help=STUDIES[name].question)
-    @_profile
-    @_data
-    @_seeds
-    @_jobs
-    @_device
-    @click.option(
-        "--scheme",
-        type=click.Choice(["holdout", "kfold", "person"]),
-        help=f"How runs are validated; default: {STUDIES[name].scheme}.",
-    )
-    @click.option(
-        "--engine",
-        type=click.Choice(["auto", "reference", "compiled"]),
-        default="auto",
-        show_default=True,
-        help="auto takes the compiled engine where it applies.",
-    )
-    @click.option(
-        "--backend", type=click.Choice(["local", "dask"]), default="local", show_default=True
-    )
-    @click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://host:8786.")
-    @click.option(
-        "--shard",
-        "which_shard",
-        metavar="i/N",
-        type=Shard(),
-        default="1/1",
-        help="Do only part i of N, as in a job array; `sglib study merge` joins the stores.",
-    )
-    @_store
-    def command(
-        profile: str,
-        data: str,
-        seeds: int | None,
-        jobs: int | None,
-        device: str,
-        store: Path | None,
-        **options: object,
-    ) -> None:
-        from sglib.analysis import runs as results
-        from sglib.data.load import load_data
-        from sglib.studies.run import run
-        from sglib.studies.store import RunStore
-
-        config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs, device=device)
-        faces = load_data(data).train
-        frame = run(name, faces, config, store=RunStore(store), **options)  # type: ignore[arg-type]
-        click.echo(f"{name}: {len(frame)} runs on {faces.name} {faces.digest[:12]}", err=True)
-        table = results.summary(frame)
-        table.columns = ["_".join(column) for column in table.columns]
-        click.echo(table.to_csv(float_format="%.6g"), nl=False)
-
-    command.help = f"{STUDIES[name].question}\n\nRows: " + ", ".join(
-        row.name for row in STUDIES[name].rows
-    )
-    return command
-
-
-for _name in STUDIES:
-    study_group.add_command(_study_command(_name))
-
-
-@study_group.command("conclusions", short_help="The verdict on each of the paper's conclusions.")
-@_profile
-@_data
-@_seeds
-@_jobs
-@_store
-def study_conclusions(
-    profile: str, data: str, seeds: int | None, jobs: int | None, store: Path | None
-) -> None:
-    """Judge the paper's five conclusions on random folds and on people held out, as CSV.
-
-    Loads the runs of the study `verdicts` in both schemes, and runs what is not stored.
-    """
-    from sglib.analysis import claims as verdicts
-    from sglib.analysis import runs as results
-    from sglib.data.load import load_data
-    from sglib.studies.run import run
+@click.command()
+@_with(_profile, _data, _seeds, _jobs, _device)
+@click.option(
+    "--scheme",
+    type=click.Choice(["holdout", "kfold", "person"]),
+    default="kfold",
+    show_default=True,
+    help="How runs are validated.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "reference", "compiled"]),
+    default="auto",
+    show_default=True,
+    help="auto takes the compiled engine where it applies.",
+)
+@click.option("--backend", type=click.Choice(["local", "dask"]), default="local", show_default=True)
+@click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://host:8786.")
+@click.option(
+    "--shard",
+    type=Shard(),
+    default="1/1",
+    help="Do only part i of N, as in a job array; `sglib study merge` joins the stores.",
+)
+@click.option("--store", metavar="DIR", help="Of the runs; default: runs/ or $SGLIB_RUNS.")
+@click.pass_context
+def _study(ctx: click.Context, backend: str, store: str | None, **options: Any) -> None:
+    if (backend == "dask") != bool(options["scheduler"]):
+        raise click.UsageError("--backend dask and --scheduler ADDRESS need each other")
+    config, name = _config(options), str(ctx.info_name)
+    from sglib.data import load_data
+    from sglib.studies.run import run, summary
     from sglib.studies.store import RunStore
 
-    config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs)
-    faces = load_data(data).train
-    folds, people = (
-        run("verdicts", faces, config, scheme=scheme, store=RunStore(store))
-        for scheme in ("kfold", "person")
-    )
+    faces = load_data(config.data).train
     try:
-        claims = [verdicts.claims_table(results.learned(frame)) for frame in (folds, people)]
-    except ValueError as error:
-        raise SglibError(f"{error}: none of them learned anything; try more seeds") from error
-    table = verdicts.conclusions(*claims)
-    click.echo(table.to_csv(float_format="%.6g", index=False), nl=False)
+        frame = run(name, faces, config, store=RunStore(store), **options)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    table = summary(frame)
+    click.echo(
+        f"{name}: {len(frame)} runs on {faces.name} {faces.digest[:12]}; {table['n_failed'].sum()} "
+        "failed to learn their training images and are in the columns _all_, not in _learned_",
+        err=True,
+    )
+    click.echo(table.to_csv(float_format="%.6g"), nl=False)
 
 
 @study_group.command("merge", short_help="Join stores, such as those of a job array's shards.")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--into", type=click.Path(path_type=Path), help="Default: runs/ or $SGLIB_RUNS.")
-def study_merge(folders: tuple[Path, ...], into: Path | None) -> None:
+@click.argument("folders", nargs=-1, required=True)
+@click.option("--into", metavar="DIR", help="Default: runs/ or $SGLIB_RUNS.")
+def study_merge(folders: tuple[str, ...], into: str | None) -> None:
     """Copy the runs of FOLDERS that the store lacks into it; a run in both is kept once."""
     from sglib.studies.store import RunStore
 
@@ -220,40 +215,32 @@ def study_merge(folders: tuple[Path, ...], into: Path | None) -> None:
 
 
 @main.command()
-@_profile
-@_data
-@_seeds
-@_jobs
-@_device
+@_with(_profile, _data, _seeds, _jobs, _device)
 @click.option("--only", multiple=True, metavar="NN", help="Only these notebooks, such as 03.")
-def report(
-    profile: str,
-    data: str,
-    seeds: int | None,
-    jobs: int | None,
-    device: str,
-    only: tuple[str, ...],
-) -> None:
+def report(only: tuple[str, ...], **values: Any) -> None:
     """Run the notebook series and export it as HTML; prints the path of the index page."""
+    _config(dict(values))
     from sglib.report.build import build_reports
 
-    values = {"profile": profile, "data": data, "seeds": seeds, "jobs": jobs, "device": device}
-    _config(**values)
-    click.echo(build_reports(**values, only=only or None))  # type: ignore[arg-type]
+    click.echo(build_reports(**values, only=only or None))
 
 
 @main.command()
-@_profile
-@_data
-@_seeds
-@_jobs
-def publish(profile: str, data: str, seeds: int | None, jobs: int | None) -> None:
+@_with(_profile, _seeds, _jobs)
+@click.option(
+    "--data",
+    type=click.Choice(["course", "synthetic"]),
+    default="course",
+    show_default=True,
+    help="Published are numbers of the real photographs; synthetic only tries this command.",
+)
+def publish(**values: Any) -> None:
     """Write reports/tables, reports/figures and the README's results from the stored runs."""
-    from sglib.data.load import load_data
+    config = _config(values)
+    from sglib.data import load_data
     from sglib.report.publish import publish as write
 
-    config = _config(profile=profile, data=data, seeds=seeds, jobs=jobs)
-    for path in write(load_data(data), config):
+    for path in write(load_data(config.data), config):
         click.echo(path)
 
 
@@ -263,7 +250,7 @@ def publish(profile: str, data: str, seeds: int | None, jobs: int | None) -> Non
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def ship(names: tuple[str, ...], data: str, seed: int) -> None:
     """Train the models that ship with the package (paper_1, paper_2, small, base, best)."""
-    from sglib.data.load import load_data
+    from sglib.data import load_data
     from sglib.report.ship import NAMES
     from sglib.report.ship import ship as train_and_write
 
@@ -272,14 +259,3 @@ def ship(names: tuple[str, ...], data: str, seed: int) -> None:
     faces = load_data(data).train
     for name in names:
         click.echo(train_and_write(name, faces, seed=seed))
-
-
-@main.command()
-def doctor() -> None:
-    """Tell what this installation has: versions, processors, devices, data, store, kernels."""
-    from sglib.doctor import examine
-
-    rows = examine()
-    for name, value, ok in rows:
-        click.echo(f"{'ok ' if ok else 'BAD'}  {name:<22} {value}")
-    sys.exit(0 if all(ok for _, _, ok in rows) else 1)

@@ -102,7 +102,7 @@ def versions() -> dict[str, str]:
 
 
 def git_commit() -> str:
-    """Return the commit of the checkout, marked where tracked files differ; else "unknown"."""
+    """Return the commit of the checkout, marked where tracked code differs; else "unknown"."""
     return _commit_of(repo_root())
 
 
@@ -112,7 +112,8 @@ def _commit_of(root: Path) -> str:
     options = {"capture_output": True, "text": True, "timeout": 20, "check": True}
     try:
         head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], **options)
-        changed = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no"], **options)
+        status = [*git, "status", "--porcelain", "--untracked-files=no", "--", "*.py"]
+        changed = subprocess.run(status, **options)
     except (OSError, subprocess.SubprocessError):  # no git, or not a checkout
         return "unknown"
     return head.stdout.strip() + (" with local changes" if changed.stdout.strip() else "")
@@ -123,11 +124,22 @@ def machine() -> str:
     return f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
 
 
+@functools.cache
+def processor() -> str:
+    """Return the name of the processor: float32 training gives other runs on another one."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
 def run_facts() -> dict[str, str]:
     """Return the columns that tell where and when a row of the run store was made."""
     return {
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": machine(),
+        "processor": processor(),
         "versions": json.dumps(versions()),
         "commit": git_commit(),
     }

@@ -15,12 +15,11 @@ import pandas as pd
 import pytest
 import torch
 
-from sglib.analysis.plots.curves import use_style
+from sglib.analysis.plots.style import use_style
 from sglib.data.faces import FaceSet
-from sglib.studies.run import run_study
+from sglib.studies.run import plan, run_study
 from sglib.studies.store import RunStore
 from sglib.studies.tables import BASELINE, BASELINE_2, BY_NAME, Study
-from sglib.studies.units import plan
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Model files and pictures for tests: untrained networks from a seed, so that nothing ships."""
+"""Model files for tests: untrained networks from a seed, so that nothing ships."""
 
 from pathlib import Path
 
@@ -6,41 +6,41 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sglib.models import files as weight_files
-from sglib.models.ensemble import Scorer
+from sglib.models import files
+from sglib.models.ensemble import to_input
 from sglib.models.files import Member, ModelFile
-from sglib.models.ours import build_network
+from sglib.models.networks import build
 
 
 def make_model(
     *networks: str, name: str = "fake", seed: int = 0, head: str = "logit", **settings: object
 ) -> ModelFile:
     """Return a model of untrained networks that does not give all pictures the same answer."""
+    networks = networks or ("ConvNN_2",)
     states = []
-    for i, network in enumerate(networks or ("ConvNN_2",)):
+    for i, network in enumerate(networks):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + i)
-            module = build_network(network)
+            module = build(network)
         states.append({k: v.numpy().copy() for k, v in module.state_dict().items()})
-    members = tuple(
-        Member(network, head=head, seed=seed + i)
-        for i, network in enumerate(networks or ("ConvNN_2",))
-    )
-    facts = {"name": name, "members": members, "states": tuple(states)}
-    facts |= {"data": "tiny", "data_digest": "0" * 64} | settings
-    if "temperature" in settings or "bias" in settings:
-        return ModelFile(**facts)
+    members = tuple(Member(network, head=head, seed=seed + i) for i, network in enumerate(networks))
+    facts = {"name": name, "members": members, "data": "tiny", "data_digest": "0" * 64} | settings
     # spread around one half, as an untrained network does not do by itself
+    model = ModelFile(**facts, states=tuple(states))
     with torch.inference_mode():
-        odds = Scorer(ModelFile(**facts)).log_odds(torch.from_numpy(random_images(64, seed=99)))
-    temperature = max(float(odds.std()), 1e-3)
-    return ModelFile(**facts, temperature=temperature, bias=-float(odds.median()) / temperature)
+        margins = model.ensemble().margins(to_input(random_images(64, seed=99)))
+    for state in states:
+        last = "head.bias" if "head.bias" in state else "fc2.bias"
+        state[last] = state[last] - np.float32([0, float(margins.median())])
+    if "temperature" not in settings:
+        facts["temperature"] = max(float(margins.std()), 1e-3)
+    return ModelFile(**facts, states=tuple(states))
 
 
 def save_model(folder: Path, *networks: str, **settings: object) -> Path:
     """Write such a model file and return its path."""
     model = make_model(*networks, **settings)
-    return weight_files.save(folder / f"{model.name}.safetensors", model)
+    return files.save(folder / f"{model.name}.safetensors", model)
 
 
 def random_images(n: int, *, seed: int = 0) -> np.ndarray:

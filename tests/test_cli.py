@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -19,7 +20,7 @@ def sglib():
     return lambda *words: CliRunner().invoke(main, list(words))
 
 
-@pytest.mark.parametrize("command", ["", "data", "study", "report", "doctor", "study paper"])
+@pytest.mark.parametrize("command", ["", "data", "study", "report", "publish", "study paper"])
 def test_every_command_has_help(sglib, command):
     found = sglib(*command.split(), "--help")
     assert found.exit_code == 0
@@ -31,6 +32,7 @@ def test_every_command_has_help(sglib, command):
     [
         ("stduy",),
         ("study", "no-such"),
+        ("study", "paper", "--backend", "dask"),
         ("study", "paper", "--profile", "huge"),
         ("study", "paper", "--shard", "9/8"),
         ("study", "paper", "--seeds", "0"),
@@ -52,9 +54,10 @@ def test_study_prints_its_summary_as_csv(sglib, tmp_path, monkeypatch):
     assert found.exit_code == 0, found.output
     table = pd.read_csv(pd.io.common.StringIO(found.stdout), index_col="name")
     assert table.index.tolist() == ["baseline_1", "baseline_2"]
-    assert table["val_acc_mean"].between(0.3, 1).all()
-    assert table["runs_n"].eq(2).all()
-    monkeypatch.setattr(study_module, "run_unit", None)  # a second call runs nothing
+    assert table["val_acc_all_mean"].between(0.3, 1).all()
+    assert table["n_runs"].eq(2).all()
+    assert f"{table['n_failed'].sum()} failed to learn" in found.stderr
+    monkeypatch.setattr(study_module, "do", None)  # a second call runs nothing
     assert sglib(*words, "--store", str(tmp_path)).stdout == found.stdout
 
 
@@ -92,7 +95,7 @@ def test_check_has_status_1_where_something_is_off(sglib, monkeypatch):
 
 
 def test_a_failing_report_is_status_1(sglib, monkeypatch):
-    def fail(**_options: object) -> None:
+    def fail(*_values: object, **_options: object) -> None:
         raise SglibError("01_baseline.ipynb, cell 3: NameError: name 'x' is not defined")
 
     monkeypatch.setattr(report, "build_reports", fail)
@@ -101,10 +104,46 @@ def test_a_failing_report_is_status_1(sglib, monkeypatch):
     assert "cell 3: NameError" in found.stderr
 
 
-def test_doctor_finds_this_installation_fit(sglib):
-    found = sglib("doctor")
+def test_a_misspelt_study_is_answered_with_the_name_that_was_meant(sglib):
+    assert "no study 'dropuot'; did you mean dropout?" in sglib("study", "dropuot").stderr
+
+
+def test_an_interrupted_study_has_status_130(sglib, tmp_path, monkeypatch):
+    def interrupt(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study_module, "do", interrupt)
+    words = ("study", "baseline", "--profile", "smoke", "--data", "synthetic", "--jobs", "1")
+    found = sglib(*words, "--store", str(tmp_path))
+    assert found.exit_code == 130
+    assert "baseline: stopped; 0 of 4 runs are stored" in found.stderr
+
+
+def test_a_full_disk_is_one_line_and_status_1(sglib, tmp_path, monkeypatch):
+    def full(*_args: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pq, "write_table", full)
+    words = ("study", "baseline", "--profile", "smoke", "--data", "synthetic", "--jobs", "1")
+    found = sglib(*words, "--store", str(tmp_path))
+    assert found.exit_code == 1
+    assert found.stderr.splitlines()[-1].endswith("cannot be written (No space left on device)")
+
+
+def test_an_empty_shard_prints_the_usual_columns(sglib, tmp_path):
+    words = ("study", "baseline", "--profile", "smoke", "--data", "synthetic", "--jobs", "1")
+    found = sglib(*words, "--shard", "5/5", "--store", str(tmp_path))
     assert found.exit_code == 0, found.output
-    assert "jupyter kernels" in found.stdout
+    assert found.stdout.startswith("name,n_runs,n_failed,train_loss_all_mean,")
+    assert found.stdout.count("\n") == 1
+
+
+def test_nothing_is_published_of_the_synthetic_set_unless_asked(sglib, tmp_path, monkeypatch):
+    monkeypatch.setenv("SGLIB_ROOT", str(tmp_path))
+    found = sglib("publish")
+    assert found.exit_code == 1
+    assert "sglib data fetch" in found.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_python_m_sglib_is_the_same_command():

@@ -1,213 +1,144 @@
-"""The paper's five conclusions as claims with a test each, and the verdict on each.
+"""The paper's five conclusions as comparisons, and one word on each.
 
-The claims, their comparisons and the rule (`stats.verdict`) stand here before any run. Each is
-asked twice: over random folds of the same people, where the interval is Nadeau and Bengio's
-corrected t, and over people held out whole, where a person is one observation and the test flips
-signs.
+Fixed here before the runs they are judged on: the comparisons, δ (`effects.DELTA`: one image of a
+split, 1.33 points, for these photographs; 2 points for other people), and the rule.
+
+The rule. A conclusion says of each comparison that it is "better" (by more than δ), "not better"
+or "not worse", for both networks. Each is a one-sided test at 5 %; the opposite is tested at the
+other side of the same border. A conclusion is *confirmed* where all its comparisons agree (each at
+5 %: an intersection of tests needs no adjustment), *refuted* where the opposite of one holds (Holm
+over the comparisons of the conclusion), else *open*. Conclusions 1 to 4 speak of accuracy and are
+judged given that both runs learned; conclusion 5 says what to deploy and is judged on all runs,
+those that failed included.
 """
 
-import dataclasses
+from typing import NamedTuple
 
 import pandas as pd
 
-from sglib.analysis.effects import compare_folds, points
-from sglib.analysis.people import person_interval, sign_flip_test
-from sglib.analysis.runs import paired_differences, run_values
-from sglib.analysis.stats import (
-    ONE_IMAGE,
-    Comparison,
-    Direction,
-    holm,
-    verdict,
-)
+from sglib.analysis.effects import QUESTIONS, Pair, judge_pairs
+from sglib.analysis.runs import POPULATIONS
+from sglib.analysis.stats import ALPHA, OPPOSITE, holm
 from sglib.studies.paper import CONCLUSIONS
 
-MEASURE = "val_acc_mean"  # validation accuracy, mean of the last ten epochs
-GAP = "train − val"  # the reference of a claim about the gap between the two accuracies
+ALL, LEARNED = POPULATIONS
+JUDGED_ON = {1: LEARNED, 2: LEARNED, 3: LEARNED, 4: LEARNED, 5: ALL}
+_OTHERS = ("flip", "dropout25", "dropout50")
 
 
-@dataclasses.dataclass(frozen=True)
-class Claim:
-    """One conclusion for one network.
+class Claim(NamedTuple):
+    """One comparison that a conclusion stands on, and what the conclusion says of it.
 
-    Args:
-        number: place in `paper.CONCLUSIONS`, from 1.
-        row: experiment that the claim speaks for.
-        reference: experiment it is compared with, or `GAP`.
-        direction: what is claimed of the difference row − reference.
+    Where it says nothing ("") the comparison is shown beside it and decides nothing.
     """
 
-    number: int
-    row: str
-    reference: str
-    direction: Direction = "greater"
-
-    @property
-    def label(self) -> str:
-        """The comparison in short; unique among `CLAIMS`."""
-        return f"{self.row}: {GAP}" if self.reference == GAP else f"{self.row} − {self.reference}"
+    number: int  # place in `paper.CONCLUSIONS`, from 1
+    pair: Pair
+    says: str
 
 
-CLAIMS = (
-    Claim(1, "baseline_1", GAP),
-    Claim(1, "baseline_2", GAP),
-    Claim(2, "l2_1", "baseline50_1"),
-    Claim(2, "l2_2", "baseline50_2"),
-    Claim(3, "flip_1", "baseline_1", "not greater"),
-    Claim(3, "flip_2", "baseline_2", "not greater"),
-    Claim(4, "dropout50_1", "dropout25_1"),
-    Claim(4, "dropout50_2", "dropout25_2"),
-    Claim(5, "final_1", "baseline60_1"),
-    Claim(5, "final_2", "baseline60_2"),
-)
+def plain(name: str) -> str:
+    """Return the experiment without the technique and with as many epochs."""
+    kind, network = name.split("_")
+    longer = {"l2": "50", "final": "60", "dropout25": "50", "dropout50": "50"}.get(kind, "")
+    if kind.startswith("dropout") and network == "1":  # §4.4: 40 epochs for ConvNN_1, 50 for 2
+        longer = ""
+    return f"baseline{longer}_{network}"
 
 
-def claims() -> pd.DataFrame:
-    """Return the claims as they were written before any run."""
+def _claims() -> tuple[Claim, ...]:
+    better, not_worse = "better", "not worse"
+    found = []
+    for i in (1, 2):
+        flip, l2, final = f"flip_{i}", f"l2_{i}", f"final_{i}"
+        half, quarter = f"dropout50_{i}", f"dropout25_{i}"
+        found += [
+            # The plain networks have a gap; beside it, which technique makes it smaller.
+            Claim(1, Pair(f"baseline_{i}"), better),
+            *(Claim(1, Pair(row, plain(row), "gap"), "") for row in (flip, half, final)),
+            # L2 makes the gap smaller, beats the plain network, and no technique beats it.
+            Claim(2, Pair(l2, plain(l2), "gap"), better),
+            Claim(2, Pair(l2, plain(l2)), better),
+            *(Claim(2, Pair(l2, other), not_worse) for other in (flip, quarter, half, final)),
+            Claim(3, Pair(flip, plain(flip)), "not better"),
+            Claim(4, Pair(half, quarter), better),
+            # It beats the plain network, and no alternative beats it.
+            Claim(5, Pair(final, plain(final)), better),
+            *(Claim(5, Pair(final, other), not_worse) for other in (flip, l2, quarter, half)),
+        ]
+    return tuple(sorted(found, key=lambda claim: claim.number))
+
+
+CLAIMS = _claims()
+
+
+def claims_table() -> pd.DataFrame:
+    """Return the comparisons as fixed: number, conclusion, comparison, says, judged on."""
     return pd.DataFrame(
         {
-            "conclusion": [CONCLUSIONS[claim.number - 1] for claim in CLAIMS],
-            "difference in accuracy": [claim.label for claim in CLAIMS],
-            "claimed to be": [f"{claim.direction} than 0" for claim in CLAIMS],
-        },
-        index=pd.Index([claim.number for claim in CLAIMS], name="number"),
+            "number": claim.number,
+            "conclusion": CONCLUSIONS[claim.number - 1],
+            "comparison": claim.pair.label,
+            "says": claim.says or "–",
+            "judged on": JUDGED_ON[claim.number],
+        }
+        for claim in CLAIMS
     )
 
 
-def claim_differences(frame: pd.DataFrame, claim: Claim) -> pd.DataFrame:
-    """Return a claim's difference in every run that both sides have.
+def verdicts(runs: pd.DataFrame) -> pd.DataFrame:
+    """Judge every comparison of every conclusion, on both questions and both populations.
 
     Args:
-        frame: runs of `experiments.STUDIES["verdicts"]`, all of one scheme.
+        runs: from `runs.flatten`, of study `verdicts` in schemes kfold and person.
 
     Returns:
-        fold, seed, n_train, n_val, difference (fraction).
-
-    Raises:
-        ValueError: the frame lacks a row of the claim.
+        number, conclusion and the columns of `effects.compare`; `says`, what the conclusion says
+        of the comparison; `answer`: "agrees", "contradicts", "open", or "" where the row does not
+        decide.
     """
-    if claim.reference != GAP:
-        return paired_differences(frame, claim.row, claim.reference, measure=MEASURE)
-    row = run_values(frame)
-    row = row[row["name"] == claim.row]
-    if row.empty:
-        raise ValueError(f"no runs of {claim.row} to judge")
-    return row[["fold", "seed", "n_train", "n_val"]].assign(
-        difference=row["train_acc_mean"] - row[MEASURE]
-    )
+    parts = []
+    for number, conclusion in enumerate(CONCLUSIONS, start=1):
+        claims = [claim for claim in CLAIMS if claim.number == number]
+        table = judge_pairs(runs, [claim.pair for claim in claims])
+        table.insert(0, "number", number)
+        table.insert(1, "conclusion", conclusion)
+        table["says"] = [claim.says for claim in claims] * (len(table) // len(claims))
+        table["answer"] = ""
+        decides = (table["population"] == JUDGED_ON[number]) & (table["says"] != "")
+        for _, family in table[decides].groupby("question"):
+            table.loc[family.index, "answer"] = _answers(family)
+        parts.append(table)
+    table = pd.concat(parts, ignore_index=True)
+    return table.drop(columns=[name for name in table if name.startswith("p: ")])
 
 
-def compare(frame: pd.DataFrame, claim: Claim) -> Comparison:
-    """Test a claim: over folds (scheme `kfold`) or over people (scheme `person`).
-
-    Raises:
-        ValueError: the frame is of another scheme, or of several.
-    """
-    schemes = set(frame["scheme"])
-    runs = claim_differences(frame, claim)
-    if schemes == {"kfold"}:
-        return compare_folds(runs)
-    if schemes == {"person"}:
-        people = runs.groupby("fold")["difference"].mean()  # seeds are not people
-        if len(people) < 2:
-            return compare_folds(runs[:0])
-        return Comparison(
-            person_interval(people, kind="difference"), sign_flip_test(people.to_numpy())
-        )
-    raise ValueError(f"expected runs of scheme kfold or person, got {sorted(schemes)}")
-
-
-def claims_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Test all claims on the runs of one scheme; p is corrected for their number (Holm).
-
-    Returns:
-        one row per claim: number, conclusion, comparison, effect, low, high (fractions, 95 %),
-        p_holm, n (folds × seeds, or people), method, verdict.
-    """
-    found = {claim.label: compare(frame, claim) for claim in CLAIMS}
-    adjusted = holm({label: comparison.p for label, comparison in found.items()})
-    rows = []
-    for claim in CLAIMS:
-        interval = found[claim.label].interval
-        word = verdict(
-            interval,
-            adjusted[claim.label],
-            direction=claim.direction,
-            smallest_effect=ONE_IMAGE if claim.direction == "not greater" else None,
-        )
-        rows.append(
-            {
-                "number": claim.number,
-                "conclusion": CONCLUSIONS[claim.number - 1],
-                "comparison": claim.label,
-                "effect": interval.mean,
-                "low": interval.low,
-                "high": interval.high,
-                "p_holm": adjusted[claim.label],
-                "n": interval.n,
-                "method": interval.method,
-                "verdict": word,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def verdict_table(random_split: pd.DataFrame, unseen_people: pd.DataFrame) -> pd.DataFrame:
-    """Give each conclusion one word on the random split and one on people not seen.
-
-    A conclusion speaks of both networks: it is confirmed if it is for both, refuted if it is for
-    either, else undecided.
-
-    Args:
-        random_split, unseen_people: from `claims_table`.
-
-    Returns:
-        index number; conclusion, random split, unseen people.
-    """
-    table = pd.DataFrame({"conclusion": CONCLUSIONS}, index=range(1, len(CONCLUSIONS) + 1))
-    for name, claims in (("random split", random_split), ("unseen people", unseen_people)):
-        table[name] = claims.groupby("number")["verdict"].agg(_joint)
-    return table.rename_axis("number")
-
-
-def conclusions(random_split: pd.DataFrame, unseen_people: pd.DataFrame) -> pd.DataFrame:
-    """Return all claims of both designs in one table, each with its conclusion's joint verdict.
-
-    Args:
-        random_split, unseen_people: from `claims_table`.
-
-    Returns:
-        design, then the columns of `claims_table`, then joint: the word of `verdict_table`.
-    """
-    joint = verdict_table(random_split, unseen_people)
-    parts = {"random split": random_split, "unseen people": unseen_people}
-    tables = [
-        claims.assign(joint=claims["number"].map(joint[design])).set_axis(
-            pd.Index([design] * len(claims), name="design")
-        )
-        for design, claims in parts.items()
+def _answers(family: pd.DataFrame) -> list[str]:
+    agrees = [row[f"p: {row['says']}"] for _, row in family.iterrows()]
+    against = holm([row[f"p: {OPPOSITE[row['says']]}"] for _, row in family.iterrows()])
+    return [
+        "agrees" if p < ALPHA else "contradicts" if q < ALPHA else "open"
+        for p, q in zip(agrees, against, strict=True)
     ]
-    return pd.concat(tables).reset_index()
 
 
-def _joint(words: pd.Series) -> str:
-    if (words == "confirmed").all():
+def cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return one word per conclusion and question: confirmed, refuted or open, by the rule above.
+
+    Args:
+        table: from `verdicts`.
+
+    Returns:
+        index number; conclusion, and a column for each question that has runs.
+    """
+    decides = table[table["answer"] != ""]
+    words = decides.groupby(["number", "question"])["answer"].agg(_word).unstack()
+    questions = [question for question in QUESTIONS if question in words]
+    conclusions = pd.Series(CONCLUSIONS, index=range(1, len(CONCLUSIONS) + 1), name="conclusion")
+    return conclusions.to_frame().join(words[questions]).rename_axis("number")
+
+
+def _word(answers: pd.Series) -> str:
+    if (answers == "agrees").all():
         return "confirmed"
-    return "refuted" if (words == "refuted").any() else "undecided"
-
-
-def readable(table: pd.DataFrame) -> pd.DataFrame:
-    """Format `claims_table` for reading, in percentage points."""
-    return pd.DataFrame(
-        {
-            "effect (points)": table["effect"].map(points).to_list(),
-            "95 % interval": [
-                f"[{points(low)}, {points(high)}]"
-                for low, high in zip(table["low"], table["high"], strict=True)
-            ],
-            "p (Holm)": [f"{p:.4f}" for p in table["p_holm"]],
-            "n": table["n"].to_numpy(),
-            "verdict": table["verdict"].to_numpy(),
-        },
-        index=pd.Index(table["comparison"], name="claim"),
-    )
+    return "refuted" if (answers == "contradicts").any() else "open"

@@ -1,36 +1,49 @@
-"""Where models look: maps of many images at once, by occlusion and by gradient, averaged by pose.
+"""Models as functions of the picture: where they look, and how much distortion they bear.
 
-`explain.py` draws one picture's map in log-odds for a user; here maps of whole sets are compared.
-Source: occlusion, Zeiler & Fergus 2014 (ECCV), §4.2; gradient, Simonyan et al. 2014 (ICLR
-workshop), §3.
+Source: occlusion, Zeiler & Fergus 2014 (ECCV), §4.2.
 """
 
-import functools
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 
 from sglib import SglibError
+from sglib.analysis.stats import people_rate
+from sglib.data.augment import METHODS
 from sglib.data.faces import CLASSES, HEIGHT, WIDTH, FaceSet
+from sglib.data.synthetic import distort
+from sglib.models.ensemble import to_input
 from sglib.studies.heldout import HeldOut
-from sglib.training.recipe import to_input
 
-KINDS = ("occlusion", "gradient")
 _BATCH = 4096  # covered pictures at once: 4 MB
+COURSE = "course_set"  # all distortions of the course set's test images together
+STRENGTHS: dict[str, tuple[float, ...]] = {
+    # the first strength, 0, changes nothing
+    "rotation": (0, 10, 20, 30, 45),
+    "scaling": (0, 0.1, 0.25, 0.5, 0.75),
+    "translation_horizontal": (0, 2, 4, 6, 8),
+    "translation_vertical": (0, 2, 4, 6, 8),
+    "cropping": (0, 0.1, 0.2, 0.3, 0.4),
+    "noise": (0, 0.05, 0.1, 0.2, 0.3),
+    "colour_space": (0, 0.3, 1, 2, 4),
+    "contrast": (0, 0.25, 0.5, 0.75, 1),
+    "sharpness": (0, 0.25, 0.5, 0.75, 1),
+    COURSE: (0, 0.5, 1, 2, 3),
+}
 
 
 def occlusion_maps(
     predict: Callable[[np.ndarray], np.ndarray],
     images: np.ndarray,
+    labels: np.ndarray,
     *,
-    labels: np.ndarray | None = None,
     size: int = 5,
     stride: int = 2,
 ) -> np.ndarray:
-    """Return by how much covering each place lowers the probability of a class.
+    """Return by how much covering each place lowers the probability of the true class.
 
     A square is painted with the image's mean and moved over the image. A pixel's value is the
     mean over the squares that cover it.
@@ -38,28 +51,21 @@ def occlusion_maps(
     Args:
         predict: from images uint8 (N, 30, 32) to the probability of sunglasses (N,).
         images: uint8 (N, 30, 32).
-        labels: int (N,), the class whose probability is watched; None = the predicted one.
+        labels: int (N,).
         size: side of the square in pixels, 1 to 30.
         stride: pixels from one square to the next, 1 to `size`, so that no pixel is left out.
 
     Returns:
         float64 (N, 30, 32), probability before minus after; above 0 where the model looks for
         the class, below 0 where something speaks against it.
-
-    Raises:
-        SglibError: size or stride out of range.
     """
-    if not 1 <= size <= min(HEIGHT, WIDTH):
-        raise SglibError(f"size must be 1 to {min(HEIGHT, WIDTH)} pixels, got {size}")
-    if not 1 <= stride <= size:
-        raise SglibError(f"stride must be 1 to size ({size}) pixels, got {stride}")
     places = [
         (slice(top, top + size), slice(left, left + size))
-        for top in _starts(HEIGHT, size, stride)
-        for left in _starts(WIDTH, size, stride)
+        for top in sorted({*range(0, HEIGHT - size + 1, stride), HEIGHT - size})
+        for left in sorted({*range(0, WIDTH - size + 1, stride), WIDTH - size})
     ]
-    before = predict(images)  # (N,)
-    watched = before > 0.5 if labels is None else np.asarray(labels) == 1  # (N,)
+    sign = np.where(labels == 1, 1, -1)[:, None]  # (N, 1): of the class, not of sunglasses
+    before = predict(images)[:, None]  # (N, 1)
     means = np.rint(images.mean((1, 2))).astype(np.uint8)  # (N,)
     total, n_covers = np.zeros(images.shape), np.zeros((HEIGHT, WIDTH))
     for rows, columns in places:
@@ -71,111 +77,109 @@ def occlusion_maps(
         for number, (rows, columns) in enumerate(places):
             covered[:, number, rows, columns] = means[part, None, None]
         after = predict(covered.reshape(-1, HEIGHT, WIDTH)).reshape(-1, len(places))  # (n, P)
-        drop = before[part, None] - after
-        drop = np.where(watched[part, None], drop, -drop)  # of the class, not of sunglasses
+        drop = sign[part] * (before[part] - after)
         for number, (rows, columns) in enumerate(places):
             total[part, rows, columns] += drop[:, number, None, None]
     return total / n_covers
 
 
-def gradient_maps(network: nn.Module, images: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
-    """Return how strongly each pixel moves the margin, |∂(output₁ − output₀) / ∂pixel|.
+def mean_maps_by_pose(
+    heldout: Sequence[HeldOut], faces: FaceSet, *, n_images: int | None = None
+) -> pd.DataFrame:
+    """Average the occlusion maps of people not trained on, for each model, pose and class.
+
+    The maps take one view of the image: averaging shifted and mirrored views, as our models do in
+    use, would blur them.
 
     Args:
-        network: from float images (B, 1, 30, 32) in [0, 1] to two outputs (B, 2); in eval mode,
-            where an image's outputs depend on no other image.
-        images: uint8 (N, 30, 32).
-        batch_size: images at once.
+        heldout: from `studies.heldout.heldout_models` of this set.
+        faces: the set, with labels and poses.
+        n_images: at most so many images per pose, class and group; None = all.
 
     Returns:
-        float64 (N, 30, 32), change of the margin per full range of gray.
+        model, pose, label ("open" or "sunglasses"), n (images) and map, float64 (30, 32): the mean
+        over images of the fall of the true class's probability.
     """
-    weight = next(network.parameters(), None)
-    maps = []
-    for batch in to_input(images).split(batch_size) if len(images) else ():
-        x = batch.to("cpu" if weight is None else weight.device).requires_grad_()
-        with torch.enable_grad():
-            outputs = network(x)  # (B, 2)
-            (slope,) = torch.autograd.grad((outputs[:, 1] - outputs[:, 0]).sum(), x)
-        maps.append(slope[:, 0].abs().double().cpu().numpy())  # (B, 30, 32)
-    return np.concatenate(maps) if maps else np.empty((0, HEIGHT, WIDTH))
+    if faces.labels is None or faces.pose is None:
+        raise SglibError(f"{faces.name}: labels and poses are needed for maps by pose")
+    cells: dict[tuple[str, str, str], list[np.ndarray]] = {}
+    for part in heldout:
+        for model, ensemble in part.models.items():
+            one_view = ensemble.one_view().predict
+            for pose in sorted(set(faces.pose)):
+                for label, word in enumerate(CLASSES):
+                    which = (faces.pose[part.rows] == pose) & (faces.labels[part.rows] == label)
+                    of = faces.subset(part.rows[which][:n_images])
+                    if len(of):
+                        maps = occlusion_maps(one_view, of.images, of.labels)
+                        cells.setdefault((model, pose, word), []).append(maps)
+    rows = [
+        {"model": model, "pose": pose, "label": word, "n": sum(map(len, maps))}
+        | {"map": np.concatenate(maps).mean(0)}
+        for (model, pose, word), maps in cells.items()
+    ]
+    return pd.DataFrame(rows).sort_values(["model", "pose", "label"], ignore_index=True)
 
 
-def mean_maps_by_pose(
+def robustness(
     heldout: Sequence[HeldOut],
     faces: FaceSet,
     *,
-    kind: str = "occlusion",
-    n_images: int | None = None,
-    size: int = 5,
-    stride: int = 2,
+    strengths: Mapping[str, Sequence[float]] = STRENGTHS,
+    seed: int = 0,
 ) -> pd.DataFrame:
-    """Average the maps of people not trained on, for each model, pose and class.
+    """Measure accuracy on people held out over the strength of each distortion.
 
-    Occlusion watches the probability of the true class. Both kinds take one view of the image:
-    averaging shifted and mirrored views, as our models do in use, would blur the maps.
+    A strength is the largest change: each image draws its own up to it, as the augmentations do
+    (`augment.METHODS`). The draws are the same at every strength and for every model.
 
     Args:
-        heldout: from `heldout.heldout_models` of this set.
-        faces: the set, with labels and poses.
-        kind: "occlusion" or "gradient".
-        n_images: at most so many images per pose, class and group; None = all.
-        size, stride: of the occlusion, see `occlusion_maps`.
+        heldout: from `studies.heldout.heldout_models` of this set.
+        faces: the set, with labels and people.
+        strengths: name in `STRENGTHS` → the strengths to measure at.
+        seed: of the distortions.
 
     Returns:
-        columns model, pose, label ("open" or "sunglasses"), n (images) and map, float64 (30, 32):
-        the mean over images; what its values are, see `occlusion_maps` and `gradient_maps`.
-
-    Raises:
-        SglibError: unknown kind, or the poses are not known.
+        one row per model, method and strength: model, method, unit (of the strength), strength,
+        accuracy (mean over people), low, high (95 %, beta-binomial over people), n (people).
     """
-    if kind not in KINDS:
-        raise SglibError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
-    if faces.labels is None or faces.pose is None:
-        raise SglibError(f"{faces.name}: labels and poses are needed for maps by pose")
-    cells = []
-    for model in heldout[0].networks:
-        for pose in sorted(set(faces.pose.tolist())):
-            for label, label_name in enumerate(CLASSES):
-                maps = np.concatenate(
-                    [
-                        _maps(part, model, faces.subset(rows[:n_images]), kind, size, stride)
-                        for part in heldout
-                        for rows in (part.rows[_which(faces, part.rows, pose, label)],)
-                    ]
-                )  # (n, 30, 32)
-                if len(maps):
-                    cell = {"model": model, "pose": pose, "label": label_name, "n": len(maps)}
-                    cells.append(cell | {"map": maps.mean(0)})
-    return pd.DataFrame(cells)
+    covered = np.sort(np.concatenate([part.rows for part in heldout]))
+    rows = []
+    for method, values in strengths.items():
+        unit = METHODS[method].unit if method in METHODS else "times the test images'"
+        for strength in values:
+            images = distort_images(faces, method, strength, seed=seed)
+            for model in heldout[0].models:
+                correct = pd.Series(False, index=covered)
+                for part in heldout:
+                    preds = part.models[model].predict(images[part.rows]) > 0.5
+                    correct[part.rows] = preds == (faces.labels[part.rows] == 1)
+                people = correct.groupby(faces.subjects[covered])
+                rate, _ = people_rate(people.sum(), people.size())
+                row = {"model": model, "method": method, "unit": unit, "strength": strength}
+                row |= {"accuracy": rate.mean, "low": rate.low, "high": rate.high, "n": rate.n}
+                rows.append(row)
+    return pd.DataFrame(rows)
 
 
-def centre_of_mass(map_: np.ndarray) -> tuple[float, float]:
-    """Return row and column, in pixels from the top left, of the centre of a map's positive part.
+def distort_images(faces: FaceSet, method: str, strength: float, *, seed: int = 0) -> np.ndarray:
+    """Return one distorted copy of each image, uint8 (N, 30, 32), in the set's order.
 
     Args:
-        map_: float (30, 32), positive somewhere.
+        faces: the set.
+        method: a name in `STRENGTHS`.
+        strength: the largest change; 0 changes nothing.
+        seed: of the draws, the same for every strength.
     """
-    weights = np.maximum(map_, 0)
-    rows, columns = np.indices(weights.shape)
-    total = weights.sum()
-    return float((rows * weights).sum() / total), float((columns * weights).sum() / total)
-
-
-def _which(faces: FaceSet, rows: np.ndarray, pose: str, label: int) -> np.ndarray:
-    return (faces.pose[rows] == pose) & (faces.labels[rows] == label)
-
-
-def _maps(
-    part: HeldOut, model: str, faces: FaceSet, kind: str, size: int, stride: int
-) -> np.ndarray:
-    """Return the maps (N, 30, 32) of images, N = 0 included."""
-    if kind == "gradient" or not len(faces):
-        return gradient_maps(part.networks[model], faces.images)
-    one_view = functools.partial(part.predict[model], mirror=False, shift=0)
-    return occlusion_maps(one_view, faces.images, labels=faces.labels, size=size, stride=stride)
-
-
-def _starts(length: int, size: int, stride: int) -> list[int]:
-    """Return where squares begin; the last one ends at the border whatever the stride."""
-    return sorted({*range(0, length - size + 1, stride), length - size})
+    if method in METHODS:
+        draws = torch.Generator().manual_seed(seed)
+        changed = METHODS[method](to_input(faces.images), float(strength), draws)
+        return changed[:, 0].mul(255).round().clamp(0, 255).to(torch.uint8).numpy()
+    # `distort` shuffles its copies; the place of the original travels as the person's name.
+    places = np.arange(len(faces)).astype(str)
+    facts = {"labels": np.zeros(len(faces), np.int64), "pose": places, "expression": places}
+    known = dataclasses.replace(faces, subjects=places, **facts)
+    copies = distort(known, seed=seed, n_copies=1, strength=float(strength))
+    images = np.empty_like(faces.images)
+    images[copies.subjects.astype(np.int64)] = copies.images
+    return images

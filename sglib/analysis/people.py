@@ -1,173 +1,256 @@
-"""Statistics over people: a person is one observation, however many photographs show them.
+"""Accuracy by person: the one way it is computed here, and what rests on it.
 
-Seeds are averaged within a person first; intervals and tests then speak of other people.
+An answer is one run's answer to one held-out photograph after the last epoch. They are averaged
+over a person's photographs within a run, then over runs, so that a person is one observation.
+Takes the runs of the paper's rows and those of our models (`studies.ours`) alike.
 """
-
-import math
-from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
-from scipy import special
-from scipy import stats as sps
 
-from sglib.analysis.stats import Comparison, Interval, finite_vector, mean_sd, t_interval
+from sglib import SglibError
+from sglib.analysis.runs import KEY, POPULATIONS, population
+from sglib.analysis.stats import Interval, flip_p, people_rate, t_interval
+from sglib.data.faces import CLASSES, FaceSet
+from sglib.metrics import to_preds
+from sglib.studies.tables import words
+from sglib.training.fit import outcome
 
-EXACT_UP_TO = 16  # people; 2¹⁶ sign patterns take half a second
+RANDOM, UNSEEN = "random folds", "people not seen"
+DESIGNS = {"kfold": RANDOM, "person": UNSEEN}
+BY = {"person": "subjects", "pose": "pose", "expression": "expression", "class": "labels"}
 
 
-def per_person_means(
-    correct: ArrayLike, subjects: ArrayLike, *, runs: ArrayLike | None = None
-) -> pd.Series:
-    """Average over a person's images within each run, then over runs: one number a person.
+def answers(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
+    """Unfold runs into one row per run and held-out photograph.
 
     Args:
-        correct: bool or float (N,), one row per image and run.
-        subjects: str (N,), the person of each row.
-        runs: (N,), the seed or run of each row; None = one run.
+        frame: runs with name, scheme, fold, seed, val_ids and val_probs.
+        faces: the labelled set that they ran on.
 
     Returns:
-        float Series, index `subject` in sorted order.
+        name, scheme, fold, seed, id, prob (of sunglasses), correct, label, and person, pose,
+        expression and class (the label's word) where the set knows them.
+
+    Raises:
+        SglibError: the runs are of another set.
     """
-    correct, subjects = np.asarray(correct, np.float64), np.asarray(subjects)
-    runs = np.zeros(len(correct), np.int64) if runs is None else np.asarray(runs)
-    if not correct.shape == subjects.shape == runs.shape == (len(correct),):
-        raise ValueError(
-            "correct, subjects and runs must be (N,), "
-            f"got {correct.shape}, {subjects.shape} and {runs.shape}"
-        )
-    if not np.isfinite(correct).all():
-        raise ValueError(f"correct has {int((~np.isfinite(correct)).sum())} values not finite")
-    frame = pd.DataFrame({"mean": correct, "subject": subjects, "run": runs})
-    return frame.groupby(["subject", "run"])["mean"].mean().groupby(level="subject").mean()
+    columns = ["name", "scheme", "fold", "seed", "val_ids", "val_probs"]
+    long = frame[columns].explode(["val_ids", "val_probs"], ignore_index=True)
+    long = long.rename(columns={"val_ids": "id", "val_probs": "prob"}).astype({"prob": float})
+    place = pd.Index(faces.ids).get_indexer(long["id"])
+    if (place < 0).any():
+        missing = long["id"][place < 0].iloc[0]
+        raise SglibError(f"{faces.name} has no image {missing!r}; are the runs of this set?")
+    long["label"] = faces.labels[place]
+    long["correct"] = to_preds(long["prob"].to_numpy()) == long["label"]
+    long["class"] = np.array(CLASSES)[long["label"]]
+    known = {name: getattr(faces, field) for name, field in BY.items() if name != "class"}
+    return long.assign(**{name: of[place] for name, of in known.items() if of is not None})
 
 
-def person_interval(
-    values: ArrayLike, *, kind: Literal["rate", "difference"], level: float = 0.95
-) -> Interval:
-    """Return the interval of the mean over people.
-
-    A difference gets Student's t. A rate gets Wilson's interval with the sample size that the
-    spread between people is worth, n_eff = m (1 − m) / (sd² / n) · (z / t(n − 1))². Equal rates
-    show no spread to measure; then n_eff = n, as if a person were wholly right or wholly wrong.
-
-    Coverage of nominal 95 % in 10,000 draws of 12 people with 31 images (the tests repeat it):
-
-    | accuracy of a person | mean | Wilson | t | percentile | BCa | studentised |
-    |---|---|---|---|---|---|---|
-    | Beta(4, 1) | 0.80 | 94.3 | 92.5 | 89.5 | 90.7 | 95.4 |
-    | half at 1, half Beta(6, 4) | 0.80 | 95.9 | 93.7 | 91.2 | 94.3 | 99.0 |
-    | 75 % at 1, 25 % Beta(6, 4) | 0.90 | 96.0 | 88.4 | 86.1 | 90.2 | 96.1 |
-    | Beta(20, 0.6) | 0.97 | 93.4 | 89.0 | 86.2 | 88.2 | 96.4 |
-    | 80 % at 1, 20 % Beta(9, 1) | 0.98 | 90.6 | 72.0 | 70.4 | 76.1 | 86.0 |
-    | difference, no effect | 0.00 | | 95.0 | 91.1 | 89.8 | 93.0 |
-    | difference, skewed gains | 0.07 | | 93.6 | 88.9 | 88.3 | 93.3 |
-    | difference, half exactly 0 | 0.03 | | 95.2 | 90.0 | 88.4 | 93.4 |
-
-    The last three columns are bootstraps over people; the studentised one often returns nearly
-    all of [0, 1]. In the fifth row every seventh draw shows twelve people at 1.
+def person_means(long: pd.DataFrame) -> pd.DataFrame:
+    """Return each person's accuracy, within a run and then over runs, of answers of one model.
 
     Args:
-        values: float (n,), one per person, see `per_person_means`; for "rate" within [0, 1].
-        kind: which of the two; never guessed from the values.
+        long: from `answers`.
 
-    Source: n_eff Korn & Graubard 1998 (Survey Methodology 24); with Wilson's interval Franco,
-    Little, Louis & Slud 2019 (J. Survey Statistics and Methodology 7).
+    Returns:
+        index person: accuracy, photographs (different ones), seeds.
     """
-    if kind == "difference":
-        return t_interval(values, level=level, method="t over people")
-    if kind != "rate":
-        raise ValueError(f"kind must be 'rate' or 'difference', got {kind!r}")
-    mean, sd = mean_sd(values)
-    n = np.size(values)
-    if np.min(values) < 0 or np.max(values) > 1:
-        raise ValueError(f"rates must lie in [0, 1], got {np.min(values)} to {np.max(values)}")
-    z, t = special.ndtri((1 + level) / 2), special.stdtrit(n - 1, (1 + level) / 2)
-    n_eff = n * mean * (1 - mean) / sd**2 * (z / t) ** 2 if sd > 1e-9 else n
-    centre = (n_eff * mean + z**2 / 2) / (n_eff + z**2)
-    half = z / (n_eff + z**2) * math.sqrt(n_eff * mean * (1 - mean) + z**2 / 4)
-    low, high = max(0.0, float(centre - half)), min(1.0, float(centre + half))
-    return Interval(mean, low, high, n, "Wilson over people", level)
-
-
-def sign_flip_test(differences: ArrayLike, *, seed: int = 0) -> float:
-    """Return the two-sided p value of the sign-flip permutation test of a zero mean.
-
-    If nothing differs, each person's difference is as likely as its negative. p is the share of
-    the 2ⁿ sign patterns whose mean is at least as far from 0 as the observed one; at 12 people
-    it cannot be smaller than 2/4096 = 0.0005, at 5 people not below 0.0625.
-
-    Args:
-        differences: float (n,), one mean paired difference per person.
-        seed: of 9,999 random patterns, drawn only beyond `EXACT_UP_TO` people.
-
-    Source: Fisher 1935 (The Design of Experiments, §21).
-    """
-    values = finite_vector(differences)
-    values = values / (np.abs(values).max() or 1.0)
-    result = sps.permutation_test(
-        (values,),
-        lambda x, axis: np.mean(x, axis).round(12),  # equal sums must tie in spite of rounding
-        permutation_type="samples",
-        vectorized=True,
-        batch=4096,
-        n_resamples=2**EXACT_UP_TO if len(values) <= EXACT_UP_TO else 9999,
-        rng=np.random.default_rng(seed),
+    people = long.groupby("person")
+    runs = long.groupby(["person", "seed"])["correct"].mean()
+    return pd.DataFrame(
+        {
+            "accuracy": runs.groupby("person").mean(),
+            "photographs": people["id"].nunique(),
+            "seeds": people["seed"].nunique(),
+        }
     )
-    return float(result.pvalue)
 
 
-def compare_people(values: pd.Series, reference: pd.Series, *, level: float = 0.95) -> Comparison:
-    """Compare two results person by person: mean of values − reference, t interval, sign flips.
-
-    Args:
-        values, reference: float (n,) indexed by person; the people must be the same.
-    """
-    if set(values.index) != set(reference.index) or not values.index.is_unique:
-        odd = sorted(set(values.index) ^ set(reference.index))
-        raise ValueError(f"both sides need the same people once each; unmatched: {odd}")
-    differences = (values - reference.reindex(values.index)).to_numpy()
-    interval = person_interval(differences, kind="difference", level=level)
-    return Comparison(interval, sign_flip_test(differences))
+def rate_of(means: pd.DataFrame) -> tuple[Interval, Interval]:
+    """Return `stats.people_rate` of a table from `person_means`."""
+    n = means["photographs"].to_numpy(float)
+    return people_rate(means["accuracy"] * n, n)
 
 
-def cluster_bootstrap(
-    values: ArrayLike,
-    clusters: ArrayLike,
-    statistic: Callable[[np.ndarray], float],
-    *,
-    rng: np.random.Generator,
-    n_resamples: int = 2000,
-    level: float = 0.95,
-) -> Interval:
-    """Return the interval of any statistic by resampling people with all their images.
-
-    The percentile interval of few clusters is too narrow; its tails are widened from α/2 to
-    Φ(−√(n / (n − 1)) · t(1 − α/2, n − 1)), which restores the t interval's width for a mean.
-    Coverage of 95 % at 12 people, for the mean in the rows of `person_interval`: 93 to 94 for
-    differences, 93, 95, 90, 90, 75 for rates; for those prefer `person_interval`.
+def by_person(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
+    """Return the accuracy on each person, on random folds and with the person held out.
 
     Args:
-        values: (N, ...), one row per image, e.g. columns of label and probability.
-        clusters: (N,), the person of each row.
-        statistic: maps rows (M, ...) to one finite number.
+        frame: from `studies.run.run`, schemes kfold and person.
+        faces: the set.
 
-    Source: Hesterberg 2015 (The American Statistician 69), "expanded percentile interval".
+    Returns:
+        name, experiment (in words), design ("random folds", "people not seen"), population,
+        person, accuracy, photographs (of the person), seeds.
     """
-    values, clusters = np.asarray(values), np.asarray(clusters)
-    if clusters.shape != values.shape[:1]:
-        raise ValueError(f"clusters must be ({len(values)},), got {clusters.shape}")
-    rows_of = [np.flatnonzero(clusters == name) for name in np.unique(clusters)]
-    n = len(rows_of)
-    if n < 2:
-        raise ValueError(f"expected 2 or more clusters, got {n}")
-    draws = rng.integers(n, size=(n_resamples, n))
-    resampled = finite_vector(
-        [statistic(values[np.concatenate([rows_of[i] for i in draw])]) for draw in draws]
+    frame = frame.drop_duplicates(KEY)
+    frame = frame.assign(outcome=[outcome(np.asarray(row)) for row in frame["train_acc"]])
+    parts = []
+    for (name, scheme), runs in frame.groupby(["name", "scheme"], sort=False):
+        for which in POPULATIONS:
+            means = person_means(answers(population(runs, which), faces)).reset_index()
+            keys = {"name": name, "experiment": words(name), "design": DESIGNS[scheme]}
+            parts.append(means.assign(**keys, population=which))
+    first = ["name", "experiment", "design", "population"]
+    table = pd.concat(parts, ignore_index=True)
+    return table[[*first, *table.columns.drop(first)]]
+
+
+def drop_table(table: pd.DataFrame, which: str = "learned") -> pd.DataFrame:
+    """Return what the random split hides: accuracy on both designs and the drop between them.
+
+    Args:
+        table: from `by_person`.
+        which: population.
+
+    Returns:
+        one row per experiment that has both designs: name, experiment, random, unseen, low, high
+        (95 %, beta-binomial over people), drop, drop_low, drop_high (95 %, t over the people's
+        differences), worst (the lowest person), n (people), seeds (fewest of any person).
+    """
+    rows = []
+    for name, part in table[table["population"] == which].groupby("name", sort=False):
+        wide = part.pivot(index="person", columns="design", values="accuracy").dropna()
+        if wide.shape[1] < 2:
+            continue
+        unseen = part[part["design"] == UNSEEN].set_index("person").loc[wide.index]
+        rate, fall = rate_of(unseen)[0], t_interval(wide[RANDOM] - wide[UNSEEN], level=0.95)
+        row = {"name": name, "experiment": words(name), "random": wide[RANDOM].mean()}
+        row |= {"unseen": rate.mean, "low": rate.low, "high": rate.high}
+        row |= {"drop": fall.mean, "drop_low": fall.low, "drop_high": fall.high}
+        worst, seeds = unseen["accuracy"].min(), unseen["seeds"].min()
+        rows.append(row | {"worst": worst, "n": rate.n, "seeds": seeds})
+    return pd.DataFrame(rows)
+
+
+def variance_split(runs: pd.DataFrame) -> pd.DataFrame:
+    """Split the variance of accuracy on people not seen into person, technique, rest and seed.
+
+    Two-way analysis of people × experiments with the seeds within a cell; components by the
+    method of moments, those below 0 set to 0. "rest" is person × technique.
+
+    Args:
+        runs: from `runs.flatten`; of scheme person those that learned are used.
+
+    Returns:
+        part, sd and share (of one run's variance), share_of_means (of the sum of squares of the
+        table of seed means; NaN for the seed).
+
+    Source: Searle, Casella & McCulloch 1992 (Variance Components), §4.
+    """
+    used = population(runs[runs["scheme"] == "person"], "learned")
+    cells = used.groupby(["fold", "name"])["val_acc_mean"]
+    means, sizes = cells.mean().unstack().dropna(axis=1), cells.size()
+    (n_people, n_names), grand = means.shape, means.to_numpy().mean()
+    of_people, of_names = means.mean(axis=1), means.mean()
+    left = means.sub(of_people, axis=0) - of_names + grand
+    squares = pd.Series(
+        {
+            "person": n_names * ((of_people - grand) ** 2).sum(),
+            "technique": n_people * ((of_names - grand) ** 2).sum(),
+            "rest": (left**2).to_numpy().sum(),
+        }
     )
-    tail = sps.norm.cdf(-math.sqrt(n / (n - 1)) * sps.t.ppf((1 + level) / 2, n - 1))
-    low, high = np.quantile(resampled, [tail, 1 - tail])
-    mean = float(statistic(values))
-    return Interval(mean, float(low), float(high), n, "bootstrap over people", level)
+    noise = squares["rest"] / ((n_people - 1) * (n_names - 1))
+    seed = (cells.var(ddof=1) * (sizes - 1)).sum() / (sizes - 1).sum()
+    variance = pd.Series(
+        {
+            "person": (squares["person"] / (n_people - 1) - noise) / n_names,
+            "technique": (squares["technique"] / (n_names - 1) - noise) / n_people,
+            "rest": noise - seed * (1 / sizes).mean(),
+            "seed": seed,
+        }
+    ).clip(lower=0)
+    shares = {"share": variance / variance.sum(), "share_of_means": squares / squares.sum()}
+    table = pd.DataFrame({"sd": np.sqrt(variance), **shares}).loc[variance.index]
+    return table.reset_index(names="part")
+
+
+def early_stopping(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return what choosing the epoch on held-out people is worth for the next person.
+
+    For each person the epoch is the one with the highest validation accuracy of the runs that
+    hold out the others, averaged over people and seeds. Of runs that learned.
+
+    Args:
+        frame: from `studies.run.run`, scheme person.
+
+    Returns:
+        one row per name and person (fold): name, fold, epoch (chosen, from 1), last, stopped (the
+        accuracies after the last and the chosen epoch), oracle (after the person's own best epoch,
+        which nobody can know).
+    """
+    good = [outcome(np.asarray(row)) == "learned" for row in frame["train_acc"]]
+    rows = []
+    for name, runs in frame[good].groupby("name", sort=False):
+        curves = runs.groupby("fold")["val_acc"].agg(lambda part: np.mean(np.stack(part), axis=0))
+        table = np.stack(curves.to_list())  # (people, epochs)
+        for place, (fold, own) in enumerate(zip(curves.index, table, strict=True)):
+            epoch = int(np.delete(table, place, axis=0).mean(0).round(9).argmax())
+            row = {"name": name, "fold": fold, "epoch": epoch + 1, "last": own[-1]}
+            rows.append(row | {"stopped": own[epoch], "oracle": own.max()})
+    return pd.DataFrame(rows)
+
+
+def error_table(frame: pd.DataFrame, faces: FaceSet, by: str) -> pd.DataFrame:
+    """Return accuracy on held-out photographs by person, pose, expression or class.
+
+    Returns:
+        one row per name and value of `by`: name, `by`, accuracy (mean over people), low, high
+        (95 %, beta-binomial over people), people, photographs, wrong (answers, all runs).
+
+    Raises:
+        SglibError: the set does not know `by`.
+    """
+    if by not in BY or getattr(faces, BY[by]) is None:
+        raise SglibError(f"{faces.name}: no accuracy by {by!r}; there are: {', '.join(BY)}")
+    rows = []
+    for (name, value), part in answers(frame, faces).groupby(["name", by]):
+        rate = rate_of(means := person_means(part))[0]
+        row = {"name": name, by: value, "accuracy": rate.mean, "low": rate.low, "high": rate.high}
+        row |= {"people": rate.n, "photographs": means["photographs"].sum()}
+        rows.append(row | {"wrong": int((~part["correct"]).sum())})
+    return pd.DataFrame(rows)
+
+
+def model_table(
+    frame: pd.DataFrame, faces: FaceSet, *, reference: str | None = None
+) -> pd.DataFrame:
+    """Return our models' accuracy on people not seen, and the difference to a reference row.
+
+    Args:
+        frame: from `studies.ours.run_models`.
+        faces: the set.
+        reference: name of a row.
+
+    Returns:
+        index name: clean (photographs), low, high (95 %, beta-binomial over people), new_low,
+        new_high (the same of eight new people), wrong (answers), of (how many), worst person;
+        copies (distorted copies), copies_low, copies_high; with a reference difference, diff_low,
+        diff_high (copies, 95 %, t over people) and p (sign flips, two-sided); people, seeds,
+        seconds. The models were selected on these people.
+    """
+    long = answers(frame, faces)
+    copies = frame.pivot_table(index="subject", columns="name", values="copy_acc")
+    rows = {}
+    for name in dict.fromkeys(frame["name"]):
+        found = long[long["name"] == name]
+        means = person_means(found)
+        rate, new = rate_of(means)
+        # ten copies of a photograph are one observation
+        on_copies = rate_of(means.assign(accuracy=copies[name]))[0]
+        row = {"clean": rate.mean, "low": rate.low, "high": rate.high}
+        row |= {"new_low": new.low, "new_high": new.high, "wrong": int((~found["correct"]).sum())}
+        row |= {"of": len(found), "worst": means["accuracy"].min(), "copies": on_copies.mean}
+        row |= {"copies_low": on_copies.low, "copies_high": on_copies.high}
+        if reference is not None:
+            other = (copies[name] - copies[reference]).dropna().to_numpy()
+            interval, p = t_interval(other, level=0.95), min(flip_p(other), flip_p(-other))
+            row |= {"difference": interval.mean, "diff_low": interval.low}
+            row |= {"diff_high": interval.high, "p": min(1.0, 2 * p)}
+        row |= {"people": rate.n, "seeds": means["seeds"].max()}
+        rows[name] = row | {"seconds": frame.loc[frame["name"] == name, "seconds"].mean()}
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,198 +1,190 @@
-"""From stored runs to tables: one number per run, summaries over runs, printed beside reproduced.
+"""From stored runs to one flat row per run, the source of every table and figure of `reports/`.
 
-Takes the frame that `study.run_study` returns; no plots, no files.
+`flatten` keeps no image, no probability and no history; what figures need of the histories is in
+`curves`. Everything else in `analysis` that rests on the paper's runs takes the flat frame.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from sglib.data.faces import FaceSet
-from sglib.metrics import Confusion, confusion, to_preds
-from sglib.studies.tables import Study
-from sglib.training.reference import HISTORY
+from sglib.analysis.stats import rate_interval
+from sglib.studies.paper import LOSS_FLOOR
+from sglib.studies.tables import Study, words
+from sglib.training.fit import outcome
 
-LAST = 10  # epochs; the printed captions are not the last epoch of the printed curves
 MEASURES = ("train_loss", "val_loss", "train_acc", "val_acc")
-STUCK_BELOW = 0.7  # training accuracy at the end; a run that learns anything ends above 0.85
+LAST = 10  # epochs that "mean of the last ten" averages
+READINGS = {
+    # suffix of a column → how a run's history is read as one number
+    "last": "last epoch",
+    "mean": "mean of the last ten",
+    "best": "best accuracy",  # all measures at the first epoch of the best validation accuracy
+    "least": "smallest loss",  # all measures at the first epoch of the smallest validation loss
+    "own": "best of each measure",  # each at an epoch of its own
+    "curve": "best of the fold-mean curve",  # one epoch for all folds of a repetition
+}
+POPULATIONS = ("all runs", "learned")
+KEY = ["name", "scheme", "fold", "seed", "engine", "digest"]
+_SETTINGS = ["model", "head", "scaling", "n_epochs", "batch_size", "lr", "l2", "p_drop", "augment"]
+_FACTS = ["n_train", "n_val", "data", "commit"]
 
 
-def run_values(frame: pd.DataFrame, *, last: int = LAST) -> pd.DataFrame:
-    """Reduce each run's history to one number per measure, in two readings.
+def flatten(frame: pd.DataFrame, people: Sequence[str] = ()) -> pd.DataFrame:
+    """Return one flat row per run.
 
     Args:
-        frame: one row per run.
-        last: how many final epochs `*_mean` averages; runs that are shorter use what they have.
+        frame: from `studies.run.run`, of one or several studies; a run that two studies share
+            under one name is kept once.
+        people: of the set, sorted; names the person that scheme `person` holds out in each fold.
 
     Returns:
-        one row per run: name, model, scheme, fold, seed, n_train, n_val, seconds, and for each of
-        `MEASURES` the column itself (last epoch) and `<measure>_mean` (mean of the last epochs).
+        sorted by `KEY`: `KEY`, settings, `person`, `outcome` ("learned", "never", "collapsed"),
+        `mechanism` (see there; "" where it learned), `n_correct` after the last epoch,
+        `<measure>_<reading>` of `MEASURES` and `READINGS`, those after the first two only of
+        scheme kfold, and `<measure>_curve_learned`, the last reading of the folds that learned;
+        n_train, n_val, data, commit, processor, seconds.
     """
-    keep = ["name", "model", "scheme", "fold", "seed", "n_train", "n_val", "engine", "seconds"]
-    values = frame[keep].copy()
-    for measure in MEASURES:
-        histories = [np.asarray(history, dtype=float) for history in frame[measure]]
-        values[measure] = [history[-1] for history in histories]
-        values[f"{measure}_mean"] = [history[-last:].mean() for history in histories]
-    return values
+    frame = frame.drop_duplicates(KEY).sort_values(KEY, ignore_index=True)
+    flat = frame[[*KEY, *_SETTINGS, *_FACTS]].copy()
+    flat["processor"] = frame["processor"] if "processor" in frame else frame["machine"]
+    flat["seconds"] = frame["seconds"].round(2)
+    names = dict(enumerate(people))
+    held_out = [names.get(fold, str(fold)) for fold in frame["fold"]]
+    flat["person"] = np.where(frame["scheme"] == "person", held_out, "")
+    histories = {m: [np.asarray(row, np.float64) for row in frame[m]] for m in MEASURES}
+    flat["outcome"] = [outcome(row) for row in histories["train_acc"]]
+    ends = [float(np.median(row[-LAST:])) for row in histories["train_loss"]]
+    flat["mechanism"] = pd.Series(ends).map(mechanism).where(flat["outcome"] != "learned", "")
+    epochs = {
+        "last": [-1] * len(flat),
+        "best": [int(row.argmax()) for row in histories["val_acc"]],
+        "least": [int(row.argmin()) for row in histories["val_loss"]],
+        "curve": _common_epochs(flat, histories["val_acc"], flat["outcome"] != ""),
+        "curve_learned": _common_epochs(flat, histories["val_acc"], flat["outcome"] == "learned"),
+    }
+    for measure, rows in histories.items():
+        at = {
+            reading: [
+                row[place] if place >= -1 else np.nan for row, place in zip(rows, of, strict=True)
+            ]
+            for reading, of in epochs.items()
+        }
+        at["mean"] = [row[-LAST:].mean() for row in rows]
+        at["own"] = [row.max() if measure.endswith("acc") else row.min() for row in rows]
+        for reading in (*READINGS, "curve_learned"):
+            kept = (frame["scheme"] == "kfold") | (reading in ("last", "mean"))
+            flat[f"{measure}_{reading}"] = np.where(kept, at[reading], np.nan).round(6)
+    flat["n_correct"] = (flat["val_acc_last"] * flat["n_val"]).round().fillna(0).astype(int)
+    return flat
 
 
-def learned(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs that learned at all: those not stuck near chance on their training images.
+def mechanism(loss: float) -> str:
+    """Return how a run that did not learn died, by its training loss: "dead", "saturated", "other".
 
-    Some initialisations never leave a training accuracy of one half (a dead network under a
-    saturating head). Training data alone shows it, so anyone would start such a run again, and
-    the paper's captions are surely of none; it says nothing about generalisation. `stuck_table`
-    counts them.
+    dead: fc1 is silent and both outputs are equal, loss ln 2. saturated: one class for every
+    image with outputs at 0 and 1, so half of the images cost the floor and half the floor + 1.
     """
-    return frame[_ends(frame) >= STUCK_BELOW].reset_index(drop=True)
+    if abs(loss - np.log(2)) < 0.02:
+        return "dead"
+    return "saturated" if abs(loss - (LOSS_FLOOR + 0.5)) < 0.02 else "other"
 
 
-def stuck_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return per row how many runs there are and how many of them are stuck, see `learned`."""
-    stuck = (_ends(frame) < STUCK_BELOW).groupby(frame["name"], sort=False)
-    return pd.DataFrame({"runs": stuck.size(), "stuck": stuck.sum()})
+def _common_epochs(flat: pd.DataFrame, curves: list[np.ndarray], used: pd.Series) -> list[int]:
+    """Return the epoch at which the mean curve of a repetition's used folds is highest, else -2."""
+    epochs = np.full(len(flat), -2)
+    used &= flat["scheme"] == "kfold"
+    for rows in (
+        flat.index[used].groupby(flat.loc[used, "name"] + flat["seed"][used].astype(str)).values()
+    ):
+        epochs[rows] = np.mean([curves[row] for row in rows], axis=0).round(9).argmax()
+    return epochs.tolist()
 
 
-def _ends(frame: pd.DataFrame) -> pd.Series:
-    return frame["train_acc"].map(lambda history: float(history[-1]))
+def population(runs: pd.DataFrame, which: str) -> pd.DataFrame:
+    """Return "all runs" or only those that "learned"."""
+    return runs if which == "all runs" else runs[runs["outcome"] == "learned"]
 
 
-def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return mean, sample standard deviation, minimum and maximum over the runs of a row.
+def curves(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return median and 10–90 % band of each measure over the epochs, failed runs apart.
+
+    Args:
+        frame: from `studies.run.run`.
 
     Returns:
-        index name (in the order of the study), columns (measure, statistic) plus ("runs", "n") and
-        ("seconds", "mean").
+        name, scheme, population ("learned" or "failed"), measure (of `MEASURES`), epoch (from 1),
+        low, median, high, n (runs).
     """
-    values = run_values(frame)
-    order = list(dict.fromkeys(values["name"]))
-    columns = [*MEASURES, *(f"{measure}_mean" for measure in MEASURES)]
-    table = values.groupby("name")[columns].agg(["mean", "std", "min", "max"]).loc[order]
-    grouped = values.groupby("name")
-    table[("runs", "n")] = grouped.size()
-    table[("seconds", "mean")] = grouped["seconds"].mean()
-    return table
+    frame = frame.drop_duplicates(KEY)
+    learned = frame["train_acc"].map(lambda row: outcome(np.asarray(row))) == "learned"
+    parts = []
+    keys = ["name", "scheme", learned.map({True: "learned", False: "failed"}).rename("population")]
+    for values, rows in frame.groupby(keys, sort=False):
+        for measure in MEASURES:
+            table = np.stack(rows[measure].to_list())  # (runs, epochs)
+            band = np.quantile(table, [0.1, 0.5, 0.9], axis=0).T
+            part = pd.DataFrame(band, columns=["low", "median", "high"])
+            part.insert(0, "epoch", np.arange(1, len(part) + 1))
+            names = dict(zip(("name", "scheme", "population"), values, strict=True))
+            parts.append(part.assign(**names, measure=measure, n=len(table)))
+    table = pd.concat(parts, ignore_index=True)
+    first = ["name", "scheme", "population", "measure"]
+    return table[[*first, *table.columns.drop(first)]]
 
 
-def readings(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the two readings of each measure side by side: means over the runs of each row."""
-    columns = [column for measure in MEASURES for column in (measure, f"{measure}_mean")]
-    table = run_values(frame).groupby("name", sort=False)[columns].mean()
-    table.columns = pd.MultiIndex.from_product([MEASURES, ("last epoch", f"mean of last {LAST}")])
-    return table.round(4)
+def failures(runs: pd.DataFrame, by: Sequence[str] = ("name",)) -> pd.DataFrame:
+    """Count the runs that did not learn.
 
+    Args:
+        runs: from `flatten`.
+        by: columns to group by, such as name, model, head, scaling, p_drop, l2.
 
-def fit_against_rest(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return training loss and accuracy on the way and at rest: last ten epochs, mean of runs.
-
-    `fit` is measured with dropout on while the weights move, `train` after the epoch without.
+    Returns:
+        the columns of `by`; counts never, collapsed, dead, saturated, failed, n; rate, low, high
+        (95 %, exact).
     """
-    columns = ["fit_loss", "train_loss", "fit_acc", "train_acc"]
-    history = history_frame(frame)
-    n_epochs = history.groupby("name")["epoch"].transform("max")
-    return history[history["epoch"] > n_epochs - LAST].groupby("name", sort=False)[columns].mean()
+    kinds = ("never", "collapsed", "dead", "saturated")
+    flags = pd.DataFrame(
+        {kind: (runs[["outcome", "mechanism"]] == kind).any(axis=1) for kind in kinds}
+    )
+    flags = flags.assign(failed=runs["outcome"] != "learned", n=True)
+    table = flags.groupby([runs[name] for name in by], sort=False).sum().reset_index()
+    rates = [
+        rate_interval(int(k), int(n)) for k, n in zip(table["failed"], table["n"], strict=True)
+    ]
+    return table.assign(
+        rate=[r.mean for r in rates], low=[r.low for r in rates], high=[r.high for r in rates]
+    )
+
+
+def accuracies(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return each experiment's accuracies with its failures beside them.
+
+    Returns:
+        one row per name and scheme: name, scheme, experiment (in words), train and val (mean of
+        the last ten epochs of the runs that learned), sd (of single runs that learned), val_all
+        (of all runs), failed, n.
+    """
+    every, good = (
+        population(runs, which).groupby(["name", "scheme"], sort=False) for which in POPULATIONS
+    )
+    table = good.agg(train=("train_acc_mean", "mean"), val=("val_acc_mean", "mean"))
+    table = table.assign(sd=good["val_acc_mean"].std(ddof=1), good=good.size())
+    table = every.agg(val_all=("val_acc_mean", "mean"), n=("seed", "size")).join(table)
+    table["failed"] = table["n"] - table.pop("good").fillna(0).astype(int)
+    table = table.reset_index()
+    table.insert(2, "experiment", table["name"].map(words))
+    return table[["name", "scheme", "experiment", "train", "val", "sd", "val_all", "failed", "n"]]
 
 
 def study_table(study: Study) -> pd.DataFrame:
     """Return a study's rows with the settings that they may differ in, and the paper's section."""
     fields = dict.fromkeys(("section", "model", "n_epochs", *study.scientific))
-    rows = [{field: _shortest(getattr(row, field)) for field in fields} for row in study.rows]
-    return pd.DataFrame(rows, index=pd.Index([row.name for row in study.rows], name="experiment"))
-
-
-def _shortest(value: object) -> object:
-    """Return a float as text without trailing zeros: 5e-06, not 0.000005."""
-    return f"{value:g}" if isinstance(value, float) else value
-
-
-def predictions(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
-    """Unfold the out-of-sample predictions: one row per run and validation image.
-
-    Returns:
-        name, scheme, fold, seed, id, probs, preds, labels, and subjects, pose, expression where
-        the set knows them.
-    """
-    columns = ["name", "scheme", "fold", "seed", "val_ids", "val_probs"]
-    long = frame[columns].explode(["val_ids", "val_probs"], ignore_index=True)
-    long = long.rename(columns={"val_ids": "id", "val_probs": "probs"})
-    long["probs"] = long["probs"].astype(float)
-    long["preds"] = to_preds(long["probs"].to_numpy())
-    place = pd.Series(np.arange(len(faces)), index=faces.ids)[long["id"].to_numpy()].to_numpy()
-    for field in ("labels", "subjects", "pose", "expression"):
-        value = getattr(faces, field)
-        if value is not None:
-            long[field] = value[place]
-    return long
-
-
-def confusions(frame: pd.DataFrame, faces: FaceSet) -> dict[str, Confusion]:
-    """Return the confusion matrix of each row, summed over its runs' validation images."""
-    long = predictions(frame, faces)
-    return {
-        name: confusion(part["labels"].to_numpy(), part["preds"].to_numpy())
-        for name, part in long.groupby("name", sort=False)
-    }
-
-
-def rates_table(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
-    """Return counts and rates (formulas 4 to 9) by row, summed over its runs."""
-    rows = {name: matrix.as_dict() for name, matrix in confusions(frame, faces).items()}
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def seconds_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return what a run of each row took: engine, mean seconds, steps and µs per step.
-
-    Paper §3.1 names time as the measure of efficiency and prints none.
-    """
-    # a flip_add epoch shows the added copies too
-    shown = frame["n_train"] + np.where(
-        frame["augment"] == "flip_add",
-        (frame["augment_fraction"] * frame["n_train"]).astype(int),
-        0,
+    values = [[getattr(row, field) for field in fields] for row in study.rows]
+    names = pd.Index([row.name for row in study.rows], name="experiment")
+    # a float as text without trailing zeros: 5e-06, not 0.000005
+    return pd.DataFrame(values, names, columns=list(fields)).map(
+        lambda value: f"{value:g}" if isinstance(value, float) else value
     )
-    steps = np.ceil(shown / frame["batch_size"]) * frame["n_epochs"]
-    table = frame.assign(steps=steps.astype(int)).groupby("name", sort=False)
-    out = table.agg(
-        ran_on=("engine", "first"),  # `engine=` is an argument of pandas' own
-        runs=("seconds", "size"),
-        steps=("steps", "first"),
-        seconds=("seconds", "mean"),
-    )
-    out = out.rename(columns={"ran_on": "engine"})
-    out["microseconds_per_step"] = out["seconds"] / out["steps"] * 1e6
-    return out
-
-
-def paired_differences(
-    frame: pd.DataFrame, name: str, reference: str, *, measure: str = "val_acc_mean"
-) -> pd.DataFrame:
-    """Return the differences of two rows over the folds and seeds that both have.
-
-    Returns:
-        fold, seed, n_train, n_val, difference (row minus reference), in seed and fold order.
-
-    Raises:
-        ValueError: the frame lacks one of the rows.
-    """
-    values = run_values(frame).set_index(["seed", "fold"]).sort_index()
-    one, two = (values[values["name"] == row] for row in (name, reference))
-    if one.empty or two.empty:
-        raise ValueError(f"no runs of {name if one.empty else reference} to compare")
-    both = one.index.intersection(two.index)
-    difference = one.loc[both, measure] - two.loc[both, measure]
-    return one.loc[both, ["n_train", "n_val"]].assign(difference=difference).reset_index()
-
-
-def history_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Unfold the histories: one row per run and epoch.
-
-    Returns:
-        columns name, scheme, fold, seed, epoch (from 1) and those of `train.HISTORY`.
-    """
-    columns = ["name", "model", "scheme", "fold", "seed", *HISTORY]
-    n_epochs = frame["n_epochs"].to_numpy(dtype=np.int64)
-    long = frame[columns].explode(list(HISTORY), ignore_index=True)
-    long = long.astype(dict.fromkeys(HISTORY, float))
-    long.insert(5, "epoch", np.concatenate([np.arange(1, n + 1) for n in n_epochs]))
-    return long

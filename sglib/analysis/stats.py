@@ -1,60 +1,42 @@
-"""Intervals, tests over folds, and verdicts that allow for many comparisons (people: people.py).
+"""Intervals, tests and words: one module for the two questions that the study asks.
 
-Arrays in, small frozen dataclasses out. Accuracies and differences are fractions in [0, 1]
-everywhere; percent only in the text of an `Interval`.
+*These photographs*: would other splits and seeds of the same photographs give the same? A
+repetition is one observation: the mean over its five folds. *Other people*: would other people
+give the same? A person is one observation: the mean over the seeds. Both arrive here as a vector
+of independent values. Accuracies and differences are fractions in [0, 1] everywhere.
 """
 
 import dataclasses
+import functools
+import itertools
 import math
-from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, special
+from scipy import special
 from scipy import stats as sps
 
-ONE_IMAGE = 1 / 75  # one validation image of the paper's split: int(0.2 · 378) = 75
-
-Direction = Literal["greater", "less", "not greater"]
-Verdict = Literal["confirmed", "refuted", "undecided"]
+ALPHA = 0.05
+LEVEL = 1 - 2 * ALPHA  # two one-sided tests at 5 % are one interval at 90 %
+EXACT_UP_TO = 16  # values; 2¹⁶ sign patterns take half a second
+OPPOSITE = {"better": "not better", "not better": "better"}
+OPPOSITE |= {"worse": "not worse", "not worse": "worse"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """An estimate with its confidence interval.
+    """An estimate with its interval; formats as its numbers do: `f"{interval:+.1%}"`.
 
-    Formats as its numbers do: `f"{interval:.3f}"`, `f"{interval:+.1%}"`.
-
-    >>> f"{Interval(0.8, 0.75, 0.85, 12, 't over people'):.2f}"
-    '0.80 [0.75, 0.85]'
+    Args:
+        mean: the estimate.
+        low, high: ends of the interval, NaN where there are too few values.
+        n: independent units behind it: repetitions, people or runs, never image rows.
     """
 
-    mean: float  # the estimate; the statistic's value where it is not a mean
+    mean: float
     low: float
     high: float
-    n: int  # independent units behind it: people, folds or seeds, never image rows
-    method: str  # in words, for captions
-    level: float = 0.95
-
-    def excludes(self, value: float = 0.0) -> bool:
-        """Return whether `value` lies outside the interval; its ends belong to it."""
-        return value < self.low or value > self.high
-
-    def text(self, *, digits: int | None = None, percent: bool = False, sign: bool = False) -> str:
-        """Return the interval as prose.
-
-        Args:
-            digits: decimals; default 3, with `percent` 1.
-            percent: show fractions as percent.
-            sign: show a plus before positive numbers, for differences.
-
-        >>> Interval(0.8, 0.75, 0.85, 12, "t over people").text(percent=True)
-        '80.0% [75.0%, 85.0%] (95% interval, t over people, n = 12)'
-        """
-        digits = (1 if percent else 3) if digits is None else digits
-        numbers = format(self, f"{'+' if sign else ''}.{digits}{'%' if percent else 'f'}")
-        return f"{numbers} ({100 * self.level:g}% interval, {self.method}, n = {self.n})"
+    n: int
 
     def __format__(self, spec: str) -> str:
         mean, low, high = (format(x, spec) for x in (self.mean, self.low, self.high))
@@ -62,159 +44,215 @@ class Interval:
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
-    """A mean paired difference with its interval and the p value of "no difference"."""
+class Judged:
+    """A mean difference with its 90 % interval and the p value of what may be said of it.
+
+    Args:
+        interval: of the mean.
+        p: statement → chance of data as clear as these where the statement is wrong, not adjusted.
+            better: above δ; worse: below −δ; not better: below δ; not worse: above −δ;
+            equivalent: both of the last two.
+    """
 
     interval: Interval
-    p: float  # two-sided, not adjusted; see `holm`
+    p: dict[str, float]
 
     @property
-    def effect(self) -> float:
-        """The mean difference."""
-        return self.interval.mean
+    def word(self) -> str:
+        """The word of the three that exclude each other with the smallest p value."""
+        return min(("better", "equivalent", "worse"), key=self.p.__getitem__)
 
 
-def mean_sd(values: ArrayLike) -> tuple[float, float]:
-    """Return mean and sample standard deviation (ddof = 1) of (n,) values, n ≥ 2."""
-    values = finite_vector(values)
-    # Equal values have no spread, but their rounded mean can leave 1e-17 of it.
-    sd = 0.0 if np.ptp(values) == 0 else float(values.std(ddof=1))
-    return float(values.mean()), sd
+def t_interval(values: ArrayLike, *, level: float = LEVEL) -> Interval:
+    """Return Student's interval of the mean of independent values (n,); NaN for fewer than two."""
+    values = _finite(values)
+    n = len(values)
+    if n < 2:
+        return Interval(values.sum() if n else math.nan, math.nan, math.nan, n)
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * _sd(values) / math.sqrt(n)
+    return Interval(float(values.mean()), values.mean() - half, values.mean() + half, n)
 
 
-def t_interval(values: ArrayLike, *, level: float = 0.95, method: str = "Student t") -> Interval:
-    """Return Student's t interval of the mean of independent values.
+def judge(values: ArrayLike, delta: float, *, exact: bool = False) -> Judged:
+    """Test a mean difference against −δ and δ, from both sides.
 
-    mean ± t(1 − α/2, n − 1) · sd / √n
-
-    Args:
-        values: float (n,), n ≥ 2, one per independent unit (a person, a seed on one split).
-        level: confidence level 1 − α.
-        method: what the interval's text calls it.
-    """
-    mean, sd = mean_sd(values)
-    n = np.size(values)
-    return _t_around(mean, sd / math.sqrt(n), n, level, method)
-
-
-def corrected_t(
-    differences: ArrayLike, *, n_train: float, n_val: float, level: float = 0.95
-) -> Comparison:
-    """Test paired differences over the folds of repeated cross-validation.
-
-    t = mean / √((1/n + n_val/n_train) · sd²), n − 1 degrees of freedom
-
-    Folds share most of their training rows, so their differences are correlated and the plain
-    paired t test rejects far too often; n_val/n_train stands for that correlation. It speaks of
-    the split that was repeated: over random folds, not over people.
-
-    False positives at 5 % in simulation (tests): at most 6 % for learners that learn something, or
-    with one repetition; 6 to 9 % for 10 × 5 folds of pure noise, where the plain test has 60 %.
+    Each statement is a one-sided test at 5 %; "equivalent" needs two of them (TOST). Whatever the
+    mean is, "better", "equivalent" or "worse" is said wrongly in at most 5 % of the studies.
 
     Args:
-        differences: float (n,), n = folds × repetitions ≥ 2, in any order.
-        n_train, n_val: rows of a fold's training and held-out part (means when folds differ).
+        values: float (n,), differences, one per independent unit; positive = better.
+        delta: δ > 0, the smallest difference that matters, in the same unit.
+        exact: test by flipping signs (`flip_p`) instead of Student's t, for few units.
 
-    Returns:
-        Comparison; where all differences are equal the interval has no width and p is 1 (all 0)
-        or 0.
-
-    Source: Nadeau & Bengio 2003 (Machine Learning 52); for repeated k-fold Bouckaert & Frank
-    2004 (PAKDD).
+    Source: Schuirmann 1987 (J. Pharmacokinetics and Biopharmaceutics 15), Lakens 2017 (Social
+    Psychological and Personality Science 8).
     """
-    if not (n_train > 0 and n_val > 0):
-        raise ValueError(f"n_train and n_val must be positive, got {n_train} and {n_val}")
-    mean, sd = mean_sd(differences)
-    n = np.size(differences)
-    error = sd * math.sqrt(1 / n + n_val / n_train)
-    p = float(2 * sps.t.sf(abs(mean) / error, n - 1) if error else mean == 0)
-    return Comparison(_t_around(mean, error, n, level, "corrected resampled t over folds"), p)
+    values = _finite(values)
+    p_above = (flip_p if exact else _t_p) if len(values) > 1 else lambda _: 1.0
+    p = {
+        "better": p_above(values - delta),
+        "not better": p_above(delta - values),
+        "worse": p_above(-delta - values),
+        "not worse": p_above(values + delta),
+    }
+    equivalent = max(p["not better"], p["not worse"])
+    return Judged(t_interval(values), p | {"equivalent": equivalent})
 
 
-def holm(pvalues: Mapping[str, float]) -> dict[str, float]:
-    """Return p values adjusted for the whole family by Holm's step-down method.
+def settle(word: str, p: float, interval: Interval, delta: float) -> str:
+    """Return the word where p is below 5 % and the interval lies where it says, else "open"."""
+    inside = {
+        "better": interval.low > delta,
+        "equivalent": -delta < interval.low and interval.high < delta,
+        "worse": interval.high < -delta,
+    }
+    return word if p < ALPHA and inside[word] else "open"
+
+
+def flip_p(values: ArrayLike, *, seed: int = 0) -> float:
+    """Return the one-sided p value of a mean above 0 by flipping signs.
+
+    If the values are symmetric about 0, each is as likely as its negative: p is the share of the
+    2ⁿ sign patterns with a mean at least as large. With 12 people p is 1/4096 at least. The same
+    as `scipy.stats.permutation_test`, three hundred times as fast.
+
+    Args:
+        values: float (n,), n ≥ 2.
+        seed: of 9,999 random patterns, drawn only beyond `EXACT_UP_TO` values.
+
+    Source: Fisher 1935 (The Design of Experiments, §21).
+    """
+    values = _finite(values)
+    values = values / (np.abs(values).max() or 1.0)
+    if exact := len(values) <= EXACT_UP_TO:
+        sums = _signs(len(values)) @ values
+    else:
+        sums = np.random.default_rng(seed).choice((1.0, -1.0), (9999, len(values))) @ values
+    as_large = sums >= values.sum() - 1e-9  # equal sums must tie in spite of rounding
+    return float(as_large.mean() if exact else (as_large.sum() + 1) / (len(sums) + 1))
+
+
+@functools.lru_cache(maxsize=4)
+def _signs(n: int) -> np.ndarray:
+    return np.array(list(itertools.product((1.0, -1.0), repeat=n)))  # (2ⁿ, n)
+
+
+def holm(p: ArrayLike) -> np.ndarray:
+    """Return p values (m,) adjusted for their family by Holm's step-down method.
 
     adjusted(i) = max over j ≤ i of min(1, (m − j + 1) · p(j)), with p(1) ≤ … ≤ p(m)
 
     Source: Holm 1979 (Scandinavian Journal of Statistics 6).
     """
-    if bad := {name: p for name, p in pvalues.items() if not 0 <= p <= 1}:
-        raise ValueError(f"p values must lie in [0, 1], got {bad}")
-    adjusted, largest = {}, 0.0
-    for step, name in enumerate(sorted(pvalues, key=pvalues.__getitem__)):
-        largest = max(largest, min(1.0, (len(pvalues) - step) * pvalues[name]))
-        adjusted[name] = largest
-    return {name: adjusted[name] for name in pvalues}
+    p = np.asarray(p, np.float64)
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return np.minimum(adjusted, 1)
 
 
-def verdict(
-    interval: Interval,
-    p: float,
-    *,
-    direction: Direction,
-    smallest_effect: float | None = None,
-    alpha: float = 0.05,
-) -> Verdict:
-    """Return one word on a claim about an effect, by one rule written before the results.
+def units_to_decide(effect: float, delta: float, sd: float, *, other: float = 0.0) -> float:
+    """Return how many units decide a comparison with a power of 80 %, if all stays as seen.
 
-    "greater" (or "less"): confirmed if p < alpha and the interval lies wholly above (below) 0,
-    refuted if p < alpha and it lies wholly on the other side, else undecided.
-
-    "not greater" ("does not help"): no p value can confirm it, so it needs the smallest effect
-    that would count as help. Confirmed if the whole interval lies below that effect, even when it
-    excludes 0; else refuted if p < alpha and it lies wholly above 0; else undecided.
+    n = sd² / ((d / (z(0.95) + z(0.8)))² − other²), d the distance of the effect to the nearer of ±δ
 
     Args:
-        interval: of the effect, positive = the treatment is better.
-        p: two-sided p value of "no effect", adjusted for the family (`holm`).
-        direction: what the paper claims.
-        smallest_effect: > 0, in the effect's unit (`ONE_IMAGE`); for "not greater" only.
+        effect, delta: in one unit.
+        sd: of one unit's difference.
+        other: standard error that more units do not reduce.
 
-    Source: for "not greater" the one-sided half of TOST, Schuirmann 1987 (J. Pharmacokinetics
-    and Biopharmaceutics 15), Lakens 2017 (Social Psychological and Personality Science 8).
+    Returns:
+        a whole number, 2 or more; infinite where no number is enough.
     """
-    if direction not in ("greater", "less", "not greater"):
-        raise ValueError(f"direction must be greater, less or not greater, got {direction!r}")
-    if (direction == "not greater") != (smallest_effect is not None and smallest_effect > 0):
-        raise ValueError(
-            "a smallest_effect > 0 belongs to direction 'not greater' and to no other, "
-            f"got {smallest_effect} with {direction!r}"
-        )
-    if not 0 <= p <= 1:
-        raise ValueError(f"p must lie in [0, 1], got {p}")
-    above, below = p < alpha and interval.low > 0, p < alpha and interval.high < 0
-    if direction == "less":
-        above, below = below, above
-    elif smallest_effect is not None:
-        above, below = interval.high < smallest_effect, above
-    return "confirmed" if above else "refuted" if below else "undecided"
+    distance = min(abs(effect - delta), abs(effect + delta))
+    allowed = (distance / float(special.ndtri(1 - ALPHA) + special.ndtri(0.8))) ** 2 - other**2
+    return max(2, math.ceil(sd**2 / allowed)) if allowed > 0 else math.inf
 
 
-def min_detectable_effect(sd: float, n: int, *, power: float = 0.8, alpha: float = 0.05) -> float:
-    """Return the mean difference that a two-sided paired t test finds with the given power.
+def rate_interval(k: int, n: int, *, level: float = 0.95) -> Interval:
+    """Return the exact (Clopper & Pearson) interval of the rate k of n ≥ 1 independent runs."""
+    low, high = sps.binomtest(k, n).proportion_ci(level, method="exact")
+    return Interval(k / n, float(low), float(high), n)
+
+
+def fisher_p(k: int, n: int, k_other: int, n_other: int) -> float:
+    """Return the two-sided p value of two equal rates by Fisher's exact test.
+
+    Runs of equal seeds start alike, so failures of two experiments come together more often than
+    by chance; that makes this test too careful, never too bold.
+    """
+    return float(sps.fisher_exact([[k, n - k], [k_other, n_other - k_other]]).pvalue)
+
+
+def people_rate(
+    correct: ArrayLike, n: ArrayLike, *, n_new: int = 8, level: float = 0.95, seed: int = 0
+) -> tuple[Interval, Interval]:
+    """Return the accuracy over people, and that of a few new people, by a beta-binomial model.
+
+    Each person has an accuracy of their own, drawn from a beta distribution; their photographs
+    are right with that chance. Prior: Jeffreys for the mean, log-uniform from 0.3 to 300 for the
+    concentration (how alike people are). It holds where nobody shows an error.
 
     Args:
-        sd: standard deviation of the n paired differences, in the effect's unit.
+        correct: float (P,), right answers of each person; means over seeds may be fractions.
+        n: (P,), photographs of each person.
+        n_new: new people, whose mean accuracy the second interval predicts.
+        seed: of the 8,000 draws behind the second interval.
+
+    Returns:
+        intervals of the mean over all people, and of the mean of `n_new` new ones. The estimate is
+        that of the photographs at hand, averaged over people.
+
+    Source: Gelman et al. 2013 (Bayesian Data Analysis, 3rd ed.), §5.3.
     """
-    critical = sps.t.ppf(1 - alpha / 2, n - 1)
-    # The chance of a significant result on the wrong side is left out: it is no discovery.
-    shift = optimize.brentq(lambda x: sps.nct.sf(critical, n - 1, x) - power, 0, critical + 20)
-    return float(shift) * sd / math.sqrt(n)
+    correct, n = _finite(correct), _finite(n)
+    mean = special.betaincinv(0.5, 0.5, (np.arange(400) + 0.5) / 400)[:, None]  # (400, 1)
+    alike = np.geomspace(0.3, 300, 40)  # (40,)
+    a, b = mean * alike, (1 - mean) * alike  # (400, 40)
+    log_post = np.zeros_like(a)
+    seen = np.unique(np.stack([correct, n], 1), axis=0, return_counts=True)
+    for (k, of), count in zip(*seen, strict=True):
+        log_post += count * (special.betaln(a + k, b + of - k) - special.betaln(a, b))
+    post = np.exp(log_post - log_post.max())
+    post /= post.sum()
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    low, high = mean[np.searchsorted(post.sum(1).cumsum(), tails).clip(max=399), 0]
+    rng = np.random.default_rng(seed)
+    drawn = rng.choice(post.size, 8_000, p=post.ravel())[:, None]
+    new = rng.beta(a.ravel()[drawn], b.ravel()[drawn], (8_000, n_new)).mean(1)
+    at_hand = float((correct / n).mean())
+    return (
+        Interval(at_hand, float(low), float(high), len(n)),
+        Interval(at_hand, *map(float, np.quantile(new, tails)), n_new),
+    )
 
 
-def _t_around(mean: float, error: float, n: int, level: float, method: str) -> Interval:
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1, got {level}")
-    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * error
-    return Interval(mean, mean - half, mean + half, n, method, level)
+def spearman(x: ArrayLike, y: ArrayLike, *, level: float = 0.95) -> Interval:
+    """Return the rank correlation of (n,) pairs, n ≥ 4: tanh(atanh r ± z · √((1 + r²/2) / (n − 3))).
+
+    Source: Bonett & Wright 2000 (Psychometrika 65).
+    """
+    r = float(sps.spearmanr(_finite(x), _finite(y)).statistic)
+    half = special.ndtri((1 + level) / 2) * math.sqrt((1 + r**2 / 2) / (np.size(x) - 3))
+    low, high = np.tanh(np.arctanh(np.clip(r, -1 + 1e-12, 1 - 1e-12)) + np.array([-half, half]))
+    return Interval(r, float(low), float(high), np.size(x))
 
 
-def finite_vector(values: ArrayLike, n_least: int = 2) -> np.ndarray:
-    """Return values as float64 (n,), n >= n_least; raise `ValueError` where one is not finite."""
+def _t_p(values: np.ndarray) -> float:
+    """Return the one-sided p value of a mean above 0 by Student's t."""
+    error = _sd(values) / math.sqrt(len(values))
+    if error == 0:
+        return 0.0 if values.mean() > 0 else 1.0
+    return float(special.stdtr(len(values) - 1, -values.mean() / error))
+
+
+def _sd(values: np.ndarray) -> float:
+    # Equal values have no spread, but their rounded mean can leave 1e-17 of it.
+    return 0.0 if np.ptp(values) < 1e-12 else float(values.std(ddof=1))
+
+
+def _finite(values: ArrayLike) -> np.ndarray:
     values = np.asarray(values, np.float64)
-    if values.ndim != 1 or len(values) < n_least or not np.isfinite(values).all():
-        raise ValueError(
-            f"expected ({n_least} or more,) finite numbers, got shape {values.shape}"
-            f" with {int((~np.isfinite(values)).sum())} not finite"
-        )
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise ValueError(f"expected finite numbers (n,), got shape {values.shape}")
     return values

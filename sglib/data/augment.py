@@ -1,4 +1,4 @@
-"""The nine augmentations of the paper's Table 1, on batches: tensors in, tensors out.
+"""The nine augmentations of the paper's Table 1 and named combinations: tensors in, tensors out.
 
 Each method takes float images (B, 1, H, W) in [0, 1], a strength and a generator; it draws one
 value per image, so one call treats a whole batch and every image differently. Strength 0 returns
@@ -9,6 +9,7 @@ Source: paper Table 1. Formulas of contrast, sharpness and gamma: torchvision.tr
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -16,25 +17,15 @@ from torch import Generator, Tensor
 
 from sglib import SglibError
 
-_FLIP_DIMS = {"horizontal": (-1,), "vertical": (-2,), "both": (-2, -1)}
+_DIMS = {"horizontal": (-1,), "vertical": (-2,), "both": (-2, -1)}
 
 
 def flip(images: Tensor, *, direction: str = "horizontal") -> Tensor:
-    """Mirror images; every pixel value is kept, nothing needs filling.
-
-    Args:
-        images: (..., H, W), any dtype.
-        direction: "horizontal" swaps left and right, "vertical" top and bottom, or "both".
-
-    Raises:
-        SglibError: unknown direction.
-    """
-    return torch.flip(images, _dims(direction))
+    """Mirror images (..., H, W) of any dtype: "horizontal" swaps left and right, or "both"."""
+    return torch.flip(images, _DIMS[direction])
 
 
-def random_flip(
-    images: Tensor, strength: float, generator: Generator, *, direction: str = "horizontal"
-) -> Tensor:
+def random_flip(images: Tensor, strength: float, generator: Generator, direction: str) -> Tensor:
     """Mirror each image with probability `strength` in [0, 1]."""
     chosen = draw(images, 0, 1, generator) < strength
     return torch.where(chosen, flip(images, direction=direction), images)
@@ -51,38 +42,23 @@ def scale(images: Tensor, strength: float, generator: Generator) -> Tensor:
     return affine(images, scale_x=factor, scale_y=factor)
 
 
-def translate(
-    images: Tensor, strength: float, generator: Generator, *, direction: str = "both"
-) -> Tensor:
-    """Shift by up to ±`strength` pixels (fractions interpolate); what moves in repeats the edge.
-
-    Args:
-        direction: "horizontal", "vertical" or "both".
-    """
-    dims = _dims(direction)
+def translate(images: Tensor, strength: float, generator: Generator, direction: str) -> Tensor:
+    """Shift by up to ±`strength` pixels (fractions interpolate); what moves in repeats the edge."""
+    dims = _DIMS[direction]
     x = draw(images, -strength, strength, generator) if -1 in dims else None
     y = draw(images, -strength, strength, generator) if -2 in dims else None
     return affine(images, shift_x=x, shift_y=y)
 
 
 def crop(images: Tensor, strength: float, generator: Generator) -> Tensor:
-    """Cut out a window and enlarge it to the full size; nothing needs filling.
-
-    The window's sides are 1 − u of the image's, u uniform in [0, `strength`], `strength` < 1; its
-    place is uniform.
-    """
+    """Enlarge a window anywhere, its sides 1 − u of the image's, u uniform in [0, `strength`]."""
     removed = draw(images, 0, strength, generator)
     height, width = images.shape[-2:]
     x, y = (draw(images, -0.5, 0.5, generator) for _ in range(2))
     factor = 1 / (1 - removed)
     # The content moves by the window's offset, measured in enlarged pixels.
-    return affine(
-        images,
-        scale_x=factor,
-        scale_y=factor,
-        shift_x=x * removed * width * factor,
-        shift_y=y * removed * height * factor,
-    )
+    x, y = x * removed * width * factor, y * removed * height * factor
+    return affine(images, scale_x=factor, scale_y=factor, shift_x=x, shift_y=y)
 
 
 def add_noise(images: Tensor, strength: float, generator: Generator) -> Tensor:
@@ -92,21 +68,9 @@ def add_noise(images: Tensor, strength: float, generator: Generator) -> Tensor:
     return (images + sd * noise.to(images)).clamp(0, 1)
 
 
-def map_intensity(
-    images: Tensor, strength: float, generator: Generator, *, p_invert: float = 0.0
-) -> Tensor:
-    """Change the colour space, for one gray channel the gamma: x → x^γ.
-
-    Args:
-        strength: γ is between 1/(1 + strength) and 1 + strength, uniform in log.
-        p_invert: probability of a negative (x → 1 − x). Off by default: a negative turns dark
-            glasses into bright ones, which is what the label is about.
-    """
-    mapped = images.clamp(min=0).pow(factors(images, strength, generator))
-    if p_invert > 0:
-        chosen = draw(images, 0, 1, generator) < p_invert
-        mapped = torch.where(chosen, 1 - mapped, mapped)
-    return mapped
+def map_intensity(images: Tensor, strength: float, generator: Generator) -> Tensor:
+    """Change the colour space, for one gray channel the gamma: x → x^γ, γ = `factors`."""
+    return images.clamp(min=0).pow(factors(images, strength, generator))
 
 
 def change_contrast(images: Tensor, strength: float, generator: Generator) -> Tensor:
@@ -126,66 +90,129 @@ def change_sharpness(images: Tensor, strength: float, generator: Generator) -> T
     return (smooth + (images - smooth) * factor).clamp(0, 1)
 
 
+def blur(images: Tensor, strength: float, generator: Generator) -> Tensor:
+    """Blend with a 3×3 binomial blur by a share uniform in [0, `strength`], edges repeated."""
+    line = images.new_tensor([0.25, 0.5, 0.25])
+    kernel = (line[:, None] * line).expand(images.shape[1], 1, 3, 3)
+    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+    smooth = F.conv2d(padded, kernel, groups=images.shape[1])
+    return images + (smooth - images) * draw(images, 0, strength, generator)
+
+
+def lower_black_point(images: Tensor, strength: float, generator: Generator) -> Tensor:
+    """Subtract up to `strength` and clip at black; half of the images keep their black point."""
+    return (images - draw(images, -strength, strength, generator).clamp(min=0)).clamp(0, 1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """One augmentation, as the gallery and the ablation list it.
-
-    Args:
-        function: images (B, 1, H, W) in [0, 1], strength, generator → images.
-        unit: of the strength.
-        limit: largest sensible strength; the least is 0, the identity.
-        usual: strength that the ablation uses.
-        fill: what stands where nothing was.
-    """
+    """One augmentation, as the gallery and the ablation list it."""
 
     function: Callable[[Tensor, float, Generator], Tensor]
-    unit: str
-    limit: float
-    usual: float
-    fill: str = "none needed"
+    unit: str  # of the strength
+    limit: float  # largest sensible strength; the least is 0, the identity
+    usual: float  # strength that the ablation uses
 
     def __call__(self, images: Tensor, strength: float, generator: Generator) -> Tensor:
-        """Return the augmented images, new where anything changed.
-
-        Args:
-            images: float (B, 1, H, W) in [0, 1].
-            strength: in [0, limit].
-            generator: a CPU generator; its draws do not depend on the images' device.
-
-        Raises:
-            SglibError: the strength is out of range or the images are not as above.
-        """
+        """Return the augmented images; `SglibError` if strength or images are not as above."""
         if not 0 <= strength <= self.limit:
             raise SglibError(f"strength must be in [0, {self.limit}] {self.unit}, got {strength}")
         if images.ndim != 4 or not images.is_floating_point():
-            raise SglibError(
-                f"images must be float (B, 1, H, W), got {images.dtype} {tuple(images.shape)}"
-            )
+            found = f"{images.dtype} {tuple(images.shape)}"
+            raise SglibError(f"images must be float (B, 1, H, W), got {found}")
         return self.function(images, strength, generator) if strength > 0 else images
 
 
-def _towards(function: Callable[..., Tensor], direction: str) -> Callable[..., Tensor]:
-    def run(images: Tensor, strength: float, generator: Generator) -> Tensor:
-        return function(images, strength, generator, direction=direction)
-
-    return run
-
-
-_EDGE = "edge repeated"
 METHODS: dict[str, Method] = {
-    "flip_horizontal": Method(_towards(random_flip, "horizontal"), "probability", 1, 0.5),
-    "flip_vertical": Method(_towards(random_flip, "vertical"), "probability", 1, 0.5),
-    "flip_both": Method(_towards(random_flip, "both"), "probability", 1, 0.5),
-    "rotation": Method(rotate, "degrees", 180, 8, _EDGE),
-    "scaling": Method(scale, "relative size", 1, 0.1, _EDGE),
+    "flip_horizontal": Method(partial(random_flip, direction="horizontal"), "probability", 1, 0.5),
+    "flip_vertical": Method(partial(random_flip, direction="vertical"), "probability", 1, 0.5),
+    "flip_both": Method(partial(random_flip, direction="both"), "probability", 1, 0.5),
+    "rotation": Method(rotate, "degrees", 180, 8),
+    "scaling": Method(scale, "relative size", 1, 0.1),
     "noise": Method(add_noise, "gray range", 1, 0.04),
     "colour_space": Method(map_intensity, "relative gamma", 4, 0.3),
     "contrast": Method(change_contrast, "relative contrast", 1, 0.3),
     "sharpness": Method(change_sharpness, "relative sharpness", 1, 0.5),
-    "translation_horizontal": Method(_towards(translate, "horizontal"), "pixels", 32, 3, _EDGE),
-    "translation_vertical": Method(_towards(translate, "vertical"), "pixels", 30, 2, _EDGE),
-    "translation_both": Method(_towards(translate, "both"), "pixels", 30, 2, _EDGE),
+    "translation_horizontal": Method(partial(translate, direction="horizontal"), "pixels", 32, 3),
+    "translation_vertical": Method(partial(translate, direction="vertical"), "pixels", 30, 2),
+    "translation_both": Method(partial(translate, direction="both"), "pixels", 30, 2),
     "cropping": Method(crop, "share of the side", 0.9, 0.15),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """Strengths of a combination; 0 switches a part off. Default: nothing happens.
+
+    Parts run in the order of the fields, the geometric ones in one sampling. Units are those of
+    `METHODS`; besides: `stretch` scales width and height separately (relative size), `blur` is the
+    largest share of a 3×3 blur, `black_point` the largest gray value that becomes black.
+    """
+
+    flip: float = 0.0
+    rotation: float = 0.0
+    scaling: float = 0.0
+    stretch: float = 0.0
+    shift_x: float = 0.0
+    shift_y: float = 0.0
+    blur: float = 0.0
+    gamma: float = 0.0
+    contrast: float = 0.0
+    black_point: float = 0.0
+    noise: float = 0.0
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return augmented images."""
+        if self.flip:
+            images = random_flip(images, self.flip, generator, "horizontal")
+        if any((self.rotation, self.scaling, self.stretch, self.shift_x, self.shift_y)):
+            size = factors(images, self.scaling, generator)
+            aspect = factors(images, self.stretch, generator).sqrt()
+            images = affine(
+                images,
+                degrees=draw(images, -self.rotation, self.rotation, generator),
+                scale_x=size * aspect,
+                scale_y=size / aspect,
+                shift_x=draw(images, -self.shift_x, self.shift_x, generator),
+                shift_y=draw(images, -self.shift_y, self.shift_y, generator),
+            )
+        parts = (blur, map_intensity, change_contrast, lower_black_point, add_noise)
+        strengths = (self.blur, self.gamma, self.contrast, self.black_point, self.noise)
+        for part, strength in zip(parts, strengths, strict=True):
+            images = part(images, strength, generator) if strength else images
+        return images
+
+
+@dataclasses.dataclass(frozen=True)
+class Chain:
+    """Methods of Table 1 one after the other: (name in `METHODS`, strength), as the ablation."""
+
+    parts: tuple[tuple[str, float], ...]
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return augmented images."""
+        for name, strength in self.parts:
+            if name not in METHODS:
+                raise SglibError(f"no method {name!r}; there are: {', '.join(METHODS)}")
+            images = METHODS[name](images, strength, generator)
+        return images
+
+
+POLICIES: dict[str, Policy] = {
+    "none": Policy(),
+    "standard": Policy(
+        flip=0.5,
+        rotation=8,
+        scaling=0.1,
+        stretch=0.08,
+        shift_x=3,
+        shift_y=2,
+        blur=0.4,
+        gamma=0.3,
+        contrast=0.25,
+        black_point=0.25,
+        noise=0.04,
+    ),
 }
 
 
@@ -231,9 +258,3 @@ def draw(images: Tensor, low: float, high: float, generator: Generator) -> Tenso
 def factors(images: Tensor, strength: float, generator: Generator) -> Tensor:
     """Return one factor per image between 1/(1 + strength) and 1 + strength, uniform in log."""
     return (1 + strength) ** draw(images, -1, 1, generator)
-
-
-def _dims(direction: str) -> tuple[int, ...]:
-    if direction not in _FLIP_DIMS:
-        raise SglibError(f"direction must be one of {', '.join(_FLIP_DIMS)}, got {direction!r}")
-    return _FLIP_DIMS[direction]

@@ -1,104 +1,95 @@
-"""The course set: import from the public archive or a file, verify, decode."""
+"""The course set: import from the public archive, a file or a folder; verify; decode."""
 
 import contextlib
-import datetime
 import hashlib
+import importlib.resources
 import io
-import json
-import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+import zipfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
-from tqdm import tqdm
+from simplejpeg import decode_jpeg
 
 from sglib import SglibError
-from sglib.data import course_archive, course_tags, course_verify, download
-from sglib.data.course_archive import PARTS, TAGS, RawSet
-from sglib.data.course_verify import CourseSpec
-from sglib.data.faces import CLASSES, HEIGHT, WIDTH, FaceData, FaceSet
+from sglib.data.faces import CLASSES, FaceData, FaceSet
 from sglib.files import course_dir
 
-log = logging.getLogger("sglib")
-
-MANIFEST = "manifest.json"
 COMMIT = "8829e9254905fbfb5be35650f7115f1d0dbc7ee8"
 URL = f"https://github.com/lhl4971/tenser_2024/archive/{COMMIT}.zip"
+SCHEME = "https://"
+LAYOUT = "01_BinaryImageClassification/resource"  # folder of the set inside the public archive
+TAGS, PARTS = "train_tags.csv", ("train", "test")
+SHA256 = {  # of the content, see data/README.md
+    "train": "b9c7ca059eaa24bef89c7f39e71d564da064abb8373aca5f27471cfd1a13bde6",
+    "test": "20abebdb7d555e4d44764074169ab3585b033f58980fa00e14211efc966e3533",
+    TAGS: "4d25f4e07725a302b73fe0036521075a64a151430debbf62f928a2ee63c090ac",
+}
+RESOURCES = importlib.resources.files("sglib.data") / "resources"
+MAX_BYTES = 64 * 1024**2  # of the set, unpacked; it has 13 MB
 ADVICE = "run `sglib data fetch`, or `sglib data fetch --from FILE` with the archive at hand"
+_NAME = re.compile(rf"(train|test)/(0|[1-9]\d{{0,5}})\.jpg|{re.escape(TAGS)}")
+_HARMLESS = (*PARTS, "manifest.json", ".gitkeep", ".DS_Store", "Thumbs.db", "desktop.ini")
+
+Files = dict[str, bytes]  # name below the set's folder → content
 
 
 def is_imported(root: Path | None = None) -> bool:
-    """Return whether there is a course set at `root` (default `data/course`).
-
-    Cheap: says nothing about its state, which `check` and `load` do.
-    """
+    """Return whether there is a course set at `root` (default `data/course`), whole or not."""
     root = root or course_dir()
     return any((root / name).exists() for name in (TAGS, *PARTS))
 
 
-def fetch(
-    source: str | Path | None = None,
-    *,
-    dest: Path | None = None,
-    progress: bool | None = None,
-    spec: CourseSpec | None = None,
-) -> Path:
+def fetch(source: str | Path | None = None, *, dest: Path | None = None) -> Path:
     """Import the course set and return its folder; nothing is done if it is there and whole.
 
-    Whatever the source, the files are read into memory, compared with the digests in `spec`, and
-    only then written, to a folder beside `dest` that takes its name at the end.
+    All files are read into memory and compared with their digests before any is written.
 
     Args:
         source: an https address, a zip file, or a folder with the archive's layout; default
             `SGLIB_COURSE_ARCHIVE`, else the public archive at the pinned commit.
         dest: default `data/course`.
-        progress: draw progress bars on stderr; default only on a terminal.
-        spec: what the set must be; default the real one.
 
     Raises:
-        SglibError: one line: no such source, no connection, or the file that is not as expected.
+        SglibError: no such source, no connection, or the first file that is not as expected.
     """
-    spec = spec or course_verify.course_spec()
     dest = (dest or course_dir()).resolve()
-    progress = sys.stderr.isatty() if progress is None else progress
-    if _is_verified(dest, spec):
-        return dest
-    source = source or os.environ.get("SGLIB_COURSE_ARCHIVE") or URL
+    if source and "://" not in str(source) and not Path(source).expanduser().exists():
+        raise SglibError(f"{source}: no such file; expected the course archive (zip) or a folder")
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
         with _lock(dest):
-            if not _is_verified(dest, spec):  # another process may have been faster
-                _remove_leftovers(dest)
+            for left in dest.parent.glob(f".{dest.name}.*/"):  # by an import that was killed
+                shutil.rmtree(left)
+            if not is_imported(dest) or any(a != b for _, a, b in _checks(_read_set(dest))):
                 _refuse_foreign_files(dest)
-                raw, shown = _read(source, dest, progress, spec)
-                _install(raw, shown, dest, progress, spec)
+                source = source or os.environ.get("SGLIB_COURSE_ARCHIVE") or URL
+                _install(_read_source(str(source)), dest)
     except OSError as error:
         raise SglibError(f"{dest}: cannot import ({error.strerror or error})") from error
     return dest
 
 
-def check(root: Path | None = None, *, spec: CourseSpec | None = None) -> pd.DataFrame:
+def check(root: Path | None = None) -> pd.DataFrame:
     """Return one row per check of the set on disk: check, expected, found (str), ok (bool).
 
-    Counts, names, sizes, digests, tags and people; the first bad file of a kind is named. A
-    damaged set is reported, not raised.
+    The first bad file of a kind is named. A damaged set is reported, not raised.
 
     Raises:
         SglibError: there is no set at all.
     """
-    spec = spec or course_verify.course_spec()
-    root = _require_set(root)
-    return pd.DataFrame(course_verify.findings(course_archive.read_folder(root), spec))
+    table = pd.DataFrame(_checks(_read_set(root)), columns=["check", "expected", "found"])
+    return table.assign(ok=table["expected"] == table["found"])
 
 
-def load(root: Path | None = None, *, spec: CourseSpec | None = None) -> FaceData:
+def load(root: Path | None = None) -> FaceData:
     """Verify and decode the set on disk: the slow way, which `data.load_data` caches.
 
     The test set has no labels (they are held back), subjects, poses or expressions.
@@ -106,148 +97,159 @@ def load(root: Path | None = None, *, spec: CourseSpec | None = None) -> FaceDat
     Raises:
         SglibError: there is no set, or the first file that is not as expected.
     """
-    spec = spec or course_verify.course_spec()
-    root = _require_set(root)
-    raw = course_archive.read_folder(root)
-    course_verify.require_whole(raw, spec, advice=ADVICE)
-    rows = course_tags.read_subjects(spec.subjects, name="course_subjects.csv", n_ids=spec.n_train)
-    train = FaceSet(
-        name="course-train",
-        images=_decode(raw.images["train"]),
-        ids=_ids(spec.n_train),
-        labels=np.array([CLASSES.index(row["tag"]) for row in rows], dtype=np.int64),
-        subjects=np.array([row["subject"] for row in rows]),
-        pose=np.array([row["pose"] for row in rows]),
-        expression=np.array([row["expression"] for row in rows]),
+    files = _read_set(root)
+    _require_whole(files, str(root or course_dir()), f"; {ADVICE}")
+    people = pd.read_csv(RESOURCES / "course_subjects.csv", dtype=str)
+    labels = people["tag"].map(CLASSES.index).to_numpy(np.int64)
+    known = [people[name].to_numpy(str) for name in ("subject", "pose", "expression")]
+    train, test = (
+        np.stack([decode_jpeg(files[name], "GRAY")[..., 0] for name in sums])
+        for sums in _sums().values()
     )
-    test = FaceSet(name="course-test", images=_decode(raw.images["test"]), ids=_ids(spec.n_test))
-    return FaceData("course", train, test)
+    return FaceData(
+        "course",
+        FaceSet("course-train", train, people["id"].to_numpy(str), labels, *known),
+        FaceSet("course-test", test, np.arange(len(test)).astype(str)),
+    )
 
 
-def _require_set(root: Path | None) -> Path:
+def images_sha256(files: Files, part: str) -> str:
+    """Return the sha256 (hex) over `<id>:<length>\n` and the bytes of each image of a part.
+
+    The digest of the content, which does not depend on how an archive packs it.
+    """
+    sha = hashlib.sha256()
+    for i, name in enumerate(_sums()[part]):
+        if name in files:
+            sha.update(f"{i}:{len(files[name])}\n".encode() + files[name])
+    return sha.hexdigest()
+
+
+def stamp(root: Path | None = None) -> str:
+    """Return what changes when a file of the set is replaced, added, removed or edited."""
+    root = root or course_dir()
+    folders = [folder for folder in (root, *(root / part for part in PARTS)) if folder.is_dir()]
+    entries = [entry for folder in folders for entry in os.scandir(folder) if entry.is_file()]
+    facts = sorted((e.path, e.stat().st_size, e.stat().st_mtime_ns) for e in entries)
+    return hashlib.sha256(repr([facts, SHA256]).encode()).hexdigest()
+
+
+def download(url: str) -> bytes:
+    """Return the file at an https address; progress shows on a terminal only.
+
+    Raises:
+        SglibError: another scheme, no connection, or no such file.
+    """
+    import pooch  # slow to load, and rarely needed
+
+    shown = url.partition("?")[0]  # the rest may be a password
+    if not url.startswith(SCHEME):
+        raise SglibError(f"{shown}: expected an address that starts with {SCHEME}")
+    pooch.get_logger().setLevel("WARNING")
+    fetch_file = pooch.HTTPDownloader(progressbar=sys.stderr.isatty())
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = pooch.retrieve(url, None, fname="file", path=folder, downloader=fetch_file)
+            return Path(path).read_bytes()
+        except (OSError, ValueError) as error:  # those of requests are OSErrors
+            answer = getattr(error, "response", None)
+            reason = type(error).__name__ if answer is None else f"HTTP {answer.status_code}"
+            raise SglibError(f"{shown}: cannot download ({reason})") from error
+
+
+def _sums() -> dict[str, dict[str, int]]:
+    """Return the CRC-32 of each JPEG of the two parts by name, in the order of the ids."""
+    sums = np.frombuffer((RESOURCES / "course_crc32.bin").read_bytes(), "<u4").tolist()
+    n_train = len((RESOURCES / "course_subjects.csv").read_text().splitlines()) - 1
+    parts = zip(PARTS, (sums[:n_train], sums[n_train:]), strict=True)
+    return {part: {f"{part}/{i}.jpg": crc for i, crc in enumerate(crcs)} for part, crcs in parts}
+
+
+def _read_source(source: str) -> Files:
+    """Return the verified files of an address, an archive or a folder."""
+    shown, path = source.partition("?")[0], Path(source).expanduser()
+    if "://" not in source and path.is_dir():
+        places = (TAGS, f"resource/{TAGS}", f"{LAYOUT}/{TAGS}", f"*/{LAYOUT}/{TAGS}")
+        tags = next((found for place in places for found in path.glob(place)), None)
+        files = _read_set(tags.parent) if tags else {}
+    else:
+        files = _read_zip(io.BytesIO(download(source)) if "://" in source else path, shown)
+    if TAGS not in files:
+        raise SglibError(f"{shown}: no course set; expected {LAYOUT}/{TAGS} in it")
+    _require_whole(files, shown)
+    return files
+
+
+def _read_zip(file: Path | io.BytesIO, shown: str) -> Files:
+    """Return what lies beside the tags of an archive and has a name of the set."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+            tags = [name for name in names if f"/{name}".endswith(f"/{LAYOUT}/{TAGS}")]
+            root = min(tags, key=len, default=TAGS).removesuffix(TAGS)
+            found = {name.removeprefix(root): name for name in names if name.startswith(root)}
+            ours = {name: found[name] for name in found if _NAME.fullmatch(name)}
+            if sum(archive.getinfo(name).file_size for name in ours.values()) > MAX_BYTES:
+                raise SglibError(f"{shown}: unpacks to more than {MAX_BYTES:,} bytes")
+            return {name: archive.read(full) for name, full in ours.items()}
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise SglibError(f"{shown}: not a whole, readable zip archive ({error})") from error
+
+
+def _read_set(root: Path | None) -> Files:
+    """Return the files of an unpacked set, whatever is missing or too many."""
     root = root or course_dir()
     if not is_imported(root):
         raise SglibError(f"no course set in {root}: {ADVICE}")
-    return root
+    paths = [*root.glob(TAGS), *(path for part in PARTS for path in (root / part).glob("*.jpg"))]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
 
-def _ids(n: int) -> np.ndarray:
-    return np.array([str(i) for i in range(n)])
+def _checks(files: Files) -> Iterator[tuple[str, str, str]]:
+    """Yield every check of the set's files: what, expected, found."""
+    for part, sums in _sums().items():
+        bad = {
+            "missing": [name for name in sums if name not in files],
+            "too many": sorted(n for n in files if n.startswith(f"{part}/") and n not in sums),
+            "damaged": [n for n in sums if n in files and zlib.crc32(files[n]) != sums[n]],
+        }
+        for kind, names in bad.items():
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            yield f"{part} files {kind}", "none", names[0] + more if names else "none"
+        yield f"{part} sha256", SHA256[part], images_sha256(files, part)
+    # The tags' digest is over the file without byte order mark, with LF and the ids in order.
+    head, *rows = (files.get(TAGS) or b"none").removeprefix(b"\xef\xbb\xbf").split()
+    rows.sort(key=lambda row: (len(row.partition(b",")[0]), row))
+    tags = hashlib.sha256(b"\n".join([head, *rows, b""])).hexdigest()
+    yield f"{TAGS} sha256", SHA256[TAGS], tags if TAGS in files else "no such file"
 
 
-def _decode(files: dict[int, bytes]) -> np.ndarray:
-    """Return uint8 (N, 30, 32), in the order of the ids."""
-    decode = _decoder()
-    images = np.empty((len(files), HEIGHT, WIDTH), dtype=np.uint8)
-    with warnings.catch_warnings():
-        # since 0.29 torchvision announces that its decoders will go
-        warnings.filterwarnings("ignore", "The image decoding", DeprecationWarning)
-        for i in range(len(files)):
-            images[i] = decode(files[i])
-    return images
+def _require_whole(files: Files, shown: str, advice: str = "") -> None:
+    for what, expected, found in _checks(files):
+        if expected != found:
+            raise SglibError(f"{shown}: {what}: expected {expected}, found {found}{advice}")
 
 
-def _decoder() -> Callable[[bytes], np.ndarray]:
-    """Return torchvision's JPEG decoder, or Pillow's, with the same pixels, where it is gone."""
+def _install(files: Files, dest: Path) -> None:
+    staging = dest.with_name(f".{dest.name}.new")
     try:
-        import torch  # not above: the cached way to the data does without
-        from torchvision.io import ImageReadMode, decode_jpeg
-    except ImportError:
-        return lambda data: np.asarray(Image.open(io.BytesIO(data)).convert("L"))
-    return lambda data: decode_jpeg(
-        torch.frombuffer(bytearray(data), dtype=torch.uint8), mode=ImageReadMode.GRAY
-    )[0].numpy()
-
-
-def _is_verified(dest: Path, spec: CourseSpec) -> bool:
-    """Return whether `dest` holds the whole set; contents are read only if something moved."""
-    if not is_imported(dest):
-        return False
-    now = course_archive.stamp(dest)
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        manifest = json.loads((dest / MANIFEST).read_text(encoding="utf-8"))
-        if (manifest["digest"], manifest["stamp"]) == (spec.digest, now):
-            return True
-    raw = course_archive.read_folder(dest)
-    if not all(finding.ok for finding in course_verify.findings(raw, spec)):
-        return False
-    _write_manifest(dest, "found in place", spec)
-    return True
-
-
-def _read(source: str | Path, dest: Path, progress: bool, spec: CourseSpec) -> tuple[RawSet, str]:
-    """Return the verified files of `source`, and its name for the record."""
-    if not (isinstance(source, str) and "://" in source):
-        path = Path(source).expanduser()
-        raw = course_archive.read_source(path)
-        course_verify.require_whole(raw, spec)
-        return raw, path.name
-    key = hashlib.sha256(source.encode()).hexdigest()[:12]
-    part = dest.with_name(f".{dest.name}.{key}.part")
-    download.download(source, part, progress=progress)
-    try:
-        raw = course_archive.read_source(part)
-        raw.source = download.shown(source)
-        course_verify.require_whole(raw, spec)
-    except SglibError as error:
-        # complete but wrong: going on from it would never help
-        download.discard(part)
-        raise SglibError(str(error).replace(str(part), download.shown(source))) from error
-    download.discard(part)
-    return raw, download.shown(source)
-
-
-def _install(raw: RawSet, source: str, dest: Path, progress: bool, spec: CourseSpec) -> None:
-    temp = Path(tempfile.mkdtemp(prefix=f".{dest.name}.new-", dir=dest.parent))
-    old = dest.with_name(f".{dest.name}.old")
-    try:
-        temp.chmod(0o755)  # mkdtemp makes it private
-        files = [(part, i, data) for part in PARTS for i, data in raw.images[part].items()]
         for part in PARTS:
-            (temp / part).mkdir()
-        for part, i, data in tqdm(files, "unpack", unit="file", disable=not progress):
-            (temp / part / f"{i}.jpg").write_bytes(data)
-        rows = course_tags.read_tags(raw.tags or b"", name=TAGS, n_ids=spec.n_train)
-        (temp / TAGS).write_bytes(course_tags.canonical_tags(rows))
-        _write_manifest(temp, source, spec)
+            (staging / "set" / part).mkdir(parents=True)
+        for name, data in files.items():
+            (staging / "set" / name).write_bytes(data)
         if dest.exists():
-            dest.rename(old)
-        temp.rename(dest)
+            dest.rename(staging / "old")
+        (staging / "set").rename(dest)
     finally:
-        shutil.rmtree(temp, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _write_manifest(folder: Path, source: str, spec: CourseSpec) -> None:
-    manifest = {
-        "source": source,
-        "imported": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "digest": spec.digest,
-        "sha256": {"train": spec.train_sha256, "test": spec.test_sha256, "tags": spec.tags_sha256},
-        "stamp": course_archive.stamp(folder),
-    }
-    with contextlib.suppress(OSError):  # a read-only set is as good without
-        temp = folder / f".{MANIFEST}"
-        temp.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        temp.replace(folder / MANIFEST)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _refuse_foreign_files(dest: Path) -> None:
     """Never replace a folder that holds anything but a (damaged) course set."""
-    if not dest.exists():
-        return
-    ours = {TAGS, MANIFEST, f".{MANIFEST}", ".DS_Store", ".gitkeep", *PARTS}
-    foreign = sorted({path.name for path in dest.iterdir()} - ours)
-    foreign += course_archive.read_folder(dest).extras
-    if foreign:
-        raise SglibError(f"{dest}: holds {foreign[0]}, which is no part of the set; move it away")
-
-
-def _remove_leftovers(dest: Path) -> None:
-    """Remove what a killed import left behind; the caller holds the lock, so nobody uses it."""
-    for path in dest.parent.glob(f".{dest.name}.new-*"):
-        shutil.rmtree(path, ignore_errors=True)
-    shutil.rmtree(dest.with_name(f".{dest.name}.old"), ignore_errors=True)
+    for path in sorted(dest.rglob("*")):
+        name = path.relative_to(dest).as_posix()
+        if not _NAME.fullmatch(name) and path.name not in _HARMLESS:
+            raise SglibError(f"{dest}: holds {name}, which is no part of the set; move it away")
 
 
 @contextlib.contextmanager
@@ -256,9 +258,5 @@ def _lock(dest: Path) -> Iterator[None]:
     import fcntl  # Unix only, and so not above
 
     with dest.with_name(f".{dest.name}.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("%s: another import is under way, waiting for it", dest)
-            fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -7,8 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sglib import SglibError
+
 HEIGHT, WIDTH = 30, 32
 CLASSES = ("open", "sunglasses")  # the index is the label
+POSES = ("straight", "left", "right", "up")
+EXPRESSIONS = ("neutral", "happy", "sad", "angry")
+DATA_CHOICES = ("auto", "course", "synthetic", "cmu")  # as `load_data` takes them
+FIELDS = ("images", "ids", "labels", "subjects", "pose", "expression")  # of a `FaceSet`
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,11 +27,11 @@ class FaceSet:
         ids: str (N,), unique.
         labels: int64 (N,), 1 = sunglasses, 0 = open; None where they are held back.
         subjects: str (N,), the person; None where unknown.
-        pose: str (N,), straight, left, right or up; None where unknown.
-        expression: str (N,), neutral, happy, sad or angry; None where unknown.
+        pose: str (N,), one of `POSES`; None where unknown.
+        expression: str (N,), one of `EXPRESSIONS`; None where unknown.
 
     Raises:
-        ValueError: a shape, dtype, label or id is not as above.
+        SglibError: a shape, dtype, label or id is not as above.
     """
 
     name: str
@@ -38,56 +44,48 @@ class FaceSet:
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        if self.images.dtype != np.uint8 or self.images.shape != (n, HEIGHT, WIDTH):
-            raise ValueError(
-                f"{self.name}: images must be uint8 ({n}, {HEIGHT}, {WIDTH}), "
-                f"got {self.images.dtype} {self.images.shape}"
-            )
-        for field in ("labels", "subjects", "pose", "expression"):
-            value = getattr(self, field)
-            if value is not None and value.shape != (n,):
-                raise ValueError(f"{self.name}: {field} must be ({n},), got {value.shape}")
-        for field in ("ids", "subjects", "pose", "expression"):
-            value = getattr(self, field)
-            if value is not None and value.dtype.kind != "U":
-                raise ValueError(f"{self.name}: {field} must be a str array, got {value.dtype}")
-        if self.labels is not None and (
-            self.labels.dtype != np.int64 or not np.isin(self.labels, (0, 1)).all()
-        ):
-            raise ValueError(f"{self.name}: labels must be int64 of 0 and 1")
+        for field, value in self._known().items():
+            shape = (n, HEIGHT, WIDTH) if field == "images" else (n,)
+            kind = {"images": np.uint8, "labels": np.int64}.get(field, np.str_)
+            if value.shape != shape or value.dtype.type is not kind:
+                raise SglibError(
+                    f"{self.name}: {field} must be {kind.__name__.strip('_')} {shape}, "
+                    f"got {value.dtype} {value.shape}"
+                )
+        if self.labels is not None and not np.isin(self.labels, (0, 1)).all():
+            raise SglibError(f"{self.name}: labels must be 0 or 1")
         if len(np.unique(self.ids)) != n:
-            raise ValueError(f"{self.name}: ids must be unique")
+            raise SglibError(f"{self.name}: ids must be unique")
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def _known(self) -> dict[str, np.ndarray]:
+        values = {field: getattr(self, field) for field in FIELDS}
+        return {field: value for field, value in values.items() if value is not None}
 
     @cached_property
     def digest(self) -> str:
         """Return the sha256 (hex) of the content; the name does not enter."""
         sha = hashlib.sha256()
-        for field in ("images", "ids", "labels", "subjects", "pose", "expression"):
-            value = getattr(self, field)
+        for field in FIELDS:
             sha.update(field.encode())
-            if value is None:
-                continue
-            if value.dtype.kind == "U":  # the padding width of a str array is not content
+            value = getattr(self, field)
+            if value is not None and value.dtype.kind == "U":  # without the padding to one width
                 sha.update("\0".join(value.tolist()).encode())
-            else:
+            elif value is not None:
                 sha.update(np.ascontiguousarray(value).tobytes())
         return sha.hexdigest()
 
     def subset(self, index: np.ndarray, *, name: str | None = None) -> "FaceSet":
         """Return the rows at `index` (int or bool (N,)) as a new set."""
-        picked = {
-            field: None if (value := getattr(self, field)) is None else value[index]
-            for field in ("images", "ids", "labels", "subjects", "pose", "expression")
-        }
+        picked = {field: value[index] for field, value in self._known().items()}
         return FaceSet(name=name or self.name, **picked)
 
 
 class FaceData(NamedTuple):
     """The two parts of a data set; no person is in both."""
 
-    name: str  # "course" or "synthetic"
+    name: str  # "course", "synthetic" or "cmu"
     train: FaceSet
     test: FaceSet

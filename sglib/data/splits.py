@@ -12,7 +12,7 @@ from sglib import SglibError
 from sglib.data.faces import FaceSet
 
 N_FOLDS = 5
-SCHEMES = ("holdout", "kfold", "person", "all", "peopleK")
+SCHEMES = ("holdout", "kfold", "person", "all")  # and people1, people2, …, see `make_split`
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Split:
     """Row numbers of one training and one validation part.
 
     Args:
-        scheme: one of `SCHEMES`.
+        scheme: one of `SCHEMES`, or people1, people2, …
         fold: number of the fold within the scheme, from 0.
         train, val: int64, sorted row numbers; disjoint.
     """
@@ -35,15 +35,16 @@ def n_folds(scheme: str, faces: FaceSet) -> int:
     """Return how many folds a scheme has on this set.
 
     Raises:
-        SglibError: unknown scheme, or the set lacks the people that `person` needs.
+        SglibError: unknown scheme, or the set lacks the people that it needs.
     """
-    if scheme == "person":
-        return len(_people(faces))
-    if scheme == "kfold" or _n_people(scheme) is not None:
-        return N_FOLDS
     if scheme in ("holdout", "all"):
         return 1
-    raise SglibError(f"no split scheme {scheme!r}; there are: {', '.join(SCHEMES)}")
+    if scheme == "person":
+        return len(_people(faces))
+    if scheme != "kfold" and not 1 <= _n_known(scheme) < len(_people(faces)):
+        n = len(_people(faces))
+        raise SglibError(f"{scheme}: {faces.name} has {n} people, one must be left")
+    return N_FOLDS
 
 
 def make_split(faces: FaceSet, scheme: str, *, fold: int = 0, split_seed: int = 0) -> Split:
@@ -53,7 +54,7 @@ def make_split(faces: FaceSet, scheme: str, *, fold: int = 0, split_seed: int = 
     - `kfold`: stratified 5-fold cross-validation (§2.4), shuffled by `split_seed`.
     - `person`: fold i holds out all images of the i-th person (in the order of their names).
     - `all`: every row trains, none validates (§4.5, the model that is deployed).
-    - `peopleK`, such as `people4`: all images of K people drawn at random train, those of all
+    - `people4`, or any other number: all images of 4 people drawn at random train, those of all
       others validate; 5 draws count as folds (for learning curves).
 
     Raises:
@@ -67,29 +68,29 @@ def make_split(faces: FaceSet, scheme: str, *, fold: int = 0, split_seed: int = 
     rows = np.arange(len(faces))
     if scheme == "all":
         return Split(scheme, fold, rows, rows[:0])
-    if (n_people := _n_people(scheme)) is not None:
-        people = _people(faces)
-        if not 1 <= n_people < len(people):
-            raise SglibError(f"{scheme}: {faces.name} has {len(people)} people, one must be left")
-        drawn = np.random.default_rng((split_seed, fold)).permutation(people)[:n_people]
-        known = np.isin(faces.subjects, drawn)
-        return Split(scheme, fold, rows[known], rows[~known])
-    if scheme == "person":
-        held_out = faces.subjects == _people(faces)[fold]
-        return Split(scheme, fold, rows[~held_out], rows[held_out])
     if scheme == "holdout":
         n_val = int(0.2 * len(faces))
         train, val = train_test_split(rows, test_size=n_val, random_state=split_seed)
-    else:
+        return Split(scheme, fold, np.sort(train), np.sort(val))
+    if scheme == "kfold":
         folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=split_seed)
-        train, val = list(folds.split(rows, faces.labels))[fold]
-    return Split(scheme, fold, np.sort(train), np.sort(val))
+        return Split(scheme, fold, *list(folds.split(rows, faces.labels))[fold])
+    people = _people(faces)
+    if scheme == "person":
+        known = faces.subjects != people[fold]
+    else:
+        drawn = np.random.default_rng((split_seed, fold)).permutation(people)
+        known = np.isin(faces.subjects, drawn[: _n_known(scheme)])
+    return Split(scheme, fold, rows[known], rows[~known])
 
 
-def _n_people(scheme: str) -> int | None:
-    """Return K of `peopleK`, None for any other scheme."""
-    count = scheme.removeprefix("people")
-    return int(count) if scheme.startswith("people") and count.isdecimal() else None
+def _n_known(scheme: str) -> int:
+    """Return the number of `people4`."""
+    number = scheme.removeprefix("people")
+    if not scheme.startswith("people") or not number.isdecimal():
+        known = ", ".join(SCHEMES)
+        raise SglibError(f"no split scheme {scheme!r}; there are: {known}, people1, people2, …")
+    return int(number)
 
 
 def _people(faces: FaceSet) -> list[str]:

@@ -1,114 +1,126 @@
-"""From a uint8 picture to its probability, as one module and as one call."""
+"""What networks answer together: look at views of a picture, average, scale, probability.
 
-import warnings
-from collections.abc import Callable
-from typing import Any
+Training, evaluation and the ONNX files of `predict` share this module, so that they cannot differ.
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sglib import SglibError
-from sglib.data.faces import HEIGHT, WIDTH
-from sglib.models.files import Member, ModelFile
-from sglib.models.fused import fuse
-from sglib.models.networks import MODELS, build_model
-from sglib.training.recipe import settle, views
-
-BATCH = 64  # images at once: what more of them compute leaves the processor's cache
-SECOND_LOOK = 8  # the same for the few that are looked at again, in ten views
+from sglib.data.augment import flip
+from sglib.models import SCALINGS
 
 
-class Scorer(nn.Module):
-    """All that happens between a uint8 picture and its probability, as one module.
+class Ensemble(nn.Module):
+    """Networks and views whose answers are averaged, from a uint8 picture to its probability.
 
-    Prediction, export and explanation share it, so that they cannot differ.
+    The probability of sunglasses is `sigmoid(margin / temperature)`, where the margin is a
+    network's output for sunglasses minus its output for open, averaged over networks and views. A
+    single network with one view and temperature 1 gives the softmax over its two outputs, as its
+    loss saw them.
 
     Args:
-        file: the model.
-        fused: rearrange the networks for speed (`fused.py`).
+        networks: one or more, from float (B, 1, 30, 32) to two outputs (B, 2).
+        scaling: of the pixels they were trained on, "unit" ([0, 1]) or "symmetric" ([-1, 1]).
+        mirror: whether the mirror image of each view is looked at too.
+        shift: pixels; unless 0, the picture moved by so much up, down, left and right (edge
+            repeated) is looked at too.
+        temperature: > 0; below 1 sharpens.
+
+    Raises:
+        SglibError: no network, or an unknown scaling.
     """
 
-    def __init__(self, file: ModelFile, *, fused: bool = False) -> None:
+    def __init__(
+        self,
+        networks: Sequence[nn.Module],
+        *,
+        scaling: str = "unit",
+        mirror: bool = False,
+        shift: int = 0,
+        temperature: float = 1.0,
+    ) -> None:
         super().__init__()
-        networks = [
-            _network(member, state, where=file.name)
-            for member, state in zip(file.members, file.states, strict=True)
-        ]
-        self.networks = nn.ModuleList(map(fuse, networks) if fused else networks)
-        self.scalings = [member.scaling for member in file.members]
-        self.mirror, self.shift, self.doubt = file.mirror, file.shift, file.doubt
-        self.temperature, self.bias = file.temperature, file.bias
+        if not networks:
+            raise SglibError("an ensemble needs one network or more, got none")
+        if scaling not in SCALINGS:
+            raise SglibError(f"scaling must be {' or '.join(SCALINGS)}, got {scaling!r}")
+        self.networks = nn.ModuleList(networks)
+        self.scaling, self.mirror, self.shift = scaling, mirror, shift
+        self.temperature = temperature
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the probability of sunglasses, float32 (N,).
+        """Return the probability of sunglasses, float32 (N,), of images uint8 (N, 30, 32)."""
+        return torch.sigmoid(self.margins(to_unit(images)) / self.temperature)
+
+    def margins(self, images: Tensor) -> Tensor:
+        """Return the averaged margins (N,), before the temperature.
+
+        The images are float (N, 1, 30, 32) in [0, 1].
+        """
+        seen = views(images, mirror=self.mirror, shift=self.shift)
+        x = torch.cat(seen) if len(seen) > 1 else images  # (V N, 1, 30, 32): one large batch
+        if self.scaling == "symmetric":
+            x = x * 2 - 1
+        outputs = torch.stack([network(x) for network in self.networks]).mean(0)  # (V N, 2)
+        return (outputs[:, 1] - outputs[:, 0]).view(len(seen), -1).mean(0)
+
+    def one_view(self) -> "Ensemble":
+        """Return the same networks looking at each picture once, as it is."""
+        return Ensemble(self.networks, scaling=self.scaling, temperature=self.temperature)
+
+    @torch.inference_mode()
+    def predict(self, images: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
+        """Return the probability of sunglasses per image, float64 (N,).
 
         Args:
-            images: uint8 (N, 30, 32), 0 black to 255 white.
+            images: uint8 (N, 30, 32).
+            batch_size: images at once; changes nothing but memory and time.
         """
-        return torch.sigmoid(self.log_odds(images))
-
-    def log_odds(self, images: Tensor) -> Tensor:
-        """Return ln(p / (1 - p)) of the probability p of sunglasses, float32 (N,)."""
-        looks = self._looks(images, mirror=self.mirror, shift=self.shift)
-        margin = settle(looks[0], looks.mean(0), self.doubt)
-        return margin / self.temperature + self.bias
-
-    def first_look(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the probabilities at first sight, (N,), and whether they are in doubt, bool (N,).
-
-        Where they are not, they are those of `forward`. For models with a `doubt`.
-        """
-        margin = self._looks(images, mirror=False, shift=0)[0]
-        probs = torch.sigmoid(margin / self.temperature + self.bias)
-        return probs, margin.abs() < self.doubt
-
-    def _looks(self, images: Tensor, *, mirror: bool, shift: int) -> Tensor:
-        """Return each view's margins, averaged over the networks, (views, N)."""
-        dtype = next(self.parameters()).dtype
-        seen = views(images.unsqueeze(1).to(dtype), mirror=mirror, shift=shift)
-        x = torch.cat(seen)  # (views N, 1, 30, 32): one large batch is faster than many
-        margins = []
-        for network, scaling in zip(self.networks, self.scalings, strict=True):
-            outputs = network(x / 255.0 if scaling == "unit" else x / 127.5 - 1.0)
-            margins.append((outputs[:, 1] - outputs[:, 0]).view(len(seen), -1))
-        return sum(margins[1:], margins[0]) / len(margins)
+        device = next(self.parameters()).device
+        margins = [
+            self.margins(to_input(images[start : start + batch_size]).to(device)).cpu()
+            for start in range(0, len(images), batch_size)
+        ]
+        if not margins:
+            return np.empty(0)
+        return (torch.cat(margins).double() / self.temperature).sigmoid().numpy()
 
 
-def _network(member: Member, state: dict[str, np.ndarray], *, where: str) -> nn.Module:
-    """Build a network of either registry and give it its weights."""
-    if member.network in MODELS:
-        network: nn.Module = build_model(member.network, head=member.head)
-    else:
-        from sglib.models.ours import build_network
-
-        network = build_network(member.network)
-    try:
-        # copies: the arrays of a file are read-only
-        network.load_state_dict({k: torch.from_numpy(np.array(v)) for k, v in state.items()})
-    except (RuntimeError, TypeError) as error:
-        message = " ".join(str(error).split())[:200]
-        raise SglibError(f"{where}: weights do not fit {member.network} ({message})") from error
-    return network
-
-
-def traced(score: Callable[[Tensor], Any], n: int) -> Callable[[Tensor], Any]:
-    """Return a function of uint8 images as one call that does without Python.
-
-    A network is some fifty operations of microseconds each. From Python every one of them takes
-    the interpreter's lock, and threads that predict side by side wait for each other more than
-    they work; TorchScript takes it once per batch.
+def views(images: Tensor, *, mirror: bool, shift: int) -> list[Tensor]:
+    """Return the views of pictures whose answers are averaged, the pictures themselves first.
 
     Args:
-        score: on the CPU, with weights that need no gradient: they become constants. (To trace
-            and freeze a module takes four times as long.)
-        n: images in a batch.
+        images: float (B, 1, H, W).
+        mirror: each view also mirrored.
+        shift: pixels up, down, left and right (edge repeated); 0 = none.
     """
-    images = torch.zeros((n, HEIGHT, WIDTH), dtype=torch.uint8)
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # TorchScript warns of its own age
-            return torch.jit.trace(lambda x: score(x), images, check_trace=False)
-    except RuntimeError:  # a Python for which there is no TorchScript any more: only slower
-        return score
+    found = [images]
+    if shift:
+        height, width = images.shape[-2:]
+        padded = F.pad(images, (shift,) * 4, mode="replicate")
+        places = ((0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift))
+        found += [padded[..., y : y + height, x : x + width] for y, x in places]
+    return found + [flip(view) for view in found] if mirror else found
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """Return uint8 pictures (N, H, W) as float32 (N, 1, H, W) in [0, 1]."""
+    return images.unsqueeze(1).float() / 255
+
+
+def to_input(images: np.ndarray) -> Tensor:
+    """Return uint8 images (N, H, W) as float32 (N, 1, H, W) in [0, 1], or raise `SglibError`."""
+    return to_unit(check_images(images))
+
+
+def check_images(images: np.ndarray) -> Tensor:
+    """Return images as a tensor if they are uint8 (N, H, W), or raise `SglibError`."""
+    if images.dtype != np.uint8 or images.ndim != 3:
+        raise SglibError(f"images must be uint8 (N, H, W), got {images.dtype} {images.shape}")
+    return torch.from_numpy(np.ascontiguousarray(images))

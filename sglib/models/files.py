@@ -1,108 +1,111 @@
-"""Model files: trained weights and what is needed to use them, in one safetensors file."""
+"""Model files: what ships (networks, views, temperature, threshold) as safetensors and as ONNX."""
 
+import contextlib
 import dataclasses
+import io
 import json
+import logging
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from sglib import SglibError, __version__
+from sglib.data.faces import CLASSES, HEIGHT, WIDTH
 from sglib.files import replacing
+from sglib.models import HEADS, SCALINGS
+from sglib.models.ensemble import Ensemble
+from sglib.models.networks import build
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SUFFIX = ".safetensors"
-HEADS = ("sigmoid", "logit")
-SCALINGS = ("unit", "symmetric")
-MAX_BYTES = 500_000_000
-_KEY = "sglib"  # of the JSON text in the safetensors header
+OPSET, TOLERANCE = 18, 1e-5  # of ONNX; by how much its probabilities may differ from PyTorch's
+_KEY = "sglib"  # of the JSON text in both kinds of file
 
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """One network of a model file.
+    """One network of a model."""
 
-    Args:
-        network: name in the registry of networks, for example `ConvNN_1`.
-        head: `sigmoid` (as the paper prints it) or `logit`.
-        scaling: of the pixels, `unit` ([0, 1]) or `symmetric` ([-1, 1]).
-        seed: of the run that trained it; None where it is not known.
-    """
-
-    network: str
-    head: str = "logit"
-    scaling: str = "unit"
-    seed: int | None = None
+    network: str  # a name in `networks.NETWORKS`
+    head: str = "logit"  # or "sigmoid", as the paper prints it
+    seed: int | None = None  # of the run that trained it
 
     def __post_init__(self) -> None:
-        for field, allowed in (("head", HEADS), ("scaling", SCALINGS)):
-            if getattr(self, field) not in allowed:
-                raise SglibError(
-                    f"{field} must be {' or '.join(allowed)}, got {getattr(self, field)!r}"
-                )
+        _check(self)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ModelFile:
-    """Networks, their weights, and how their outputs become a probability.
+    """Networks, their weights, and how their outputs become an answer; checked by `_FIELDS`."""
 
-    The probability of sunglasses is `sigmoid(margin / temperature + bias)`, where the margin is
-    the output for sunglasses minus the output for open, averaged over the networks and, with
-    `mirror` and `shift`, over the picture's mirror image and its shifted copies (see
-    `recipe.views`). With temperature 1 and bias 0 a single network gives the softmax over its two
-    outputs, as its loss saw them.
-
-    Args:
-        name: what the model is called, for example `base`.
-        members: one or several networks (an ensemble).
-        states: for each member, parameter name → array.
-        mirror: whether the mirror image is looked at too.
-        shift: pixels; unless 0, the picture moved by so much in four directions is looked at too.
-        doubt: margin above which, in absolute value, the first look at a picture stands alone (see
-            `recipe.settle`); None: all views of every picture count.
-        temperature: > 0; below 1 sharpens.
-        bias: added to the scaled margin.
-        threshold: probability in [0, 1] from which on the label is sunglasses.
-        data: name of the training set, for example `course-train`.
-        data_digest: sha256 (hex) of the training set's content.
-        notes: anything else that JSON can hold (metrics, recipe, date).
-        sglib_version: of the library that wrote the file.
-    """
-
-    name: str
+    name: str  # what the model is called, for example "base"
     members: tuple[Member, ...]
-    states: tuple[Mapping[str, np.ndarray], ...]
+    states: tuple[Mapping[str, np.ndarray], ...]  # for each member, parameter name → array
+    scaling: str = "unit"  # this and the next three: see `ensemble.Ensemble`
     mirror: bool = False
     shift: int = 0
-    doubt: float | None = None
     temperature: float = 1.0
-    bias: float = 0.0
-    threshold: float = 0.5
-    data: str = ""
-    data_digest: str = ""
-    notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    sglib_version: str = __version__
+    threshold: float = 0.5  # a probability above it is called sunglasses
+    data: str = ""  # name of the training set, for example "course-train"
+    data_digest: str = ""  # sha256 (hex) of its content
+    notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # recipe, seconds, …
+    sglib_version: str = __version__  # of the library that wrote the file
 
     def __post_init__(self) -> None:
-        if not self.members or len(self.members) != len(self.states):
-            raise SglibError(
-                f"{self.name}: expected as many members as states and at least one, "
-                f"got {len(self.members)} and {len(self.states)}"
-            )
-        if not 0 <= self.threshold <= 1:
-            raise SglibError(f"{self.name}: threshold must be in [0, 1], got {self.threshold}")
-        if self.doubt is not None and not (np.isfinite(self.doubt) and self.doubt > 0):
-            raise SglibError(f"{self.name}: doubt must be > 0 or None, got {self.doubt}")
-        if not (np.isfinite(self.temperature) and self.temperature > 0):
-            raise SglibError(f"{self.name}: temperature must be > 0, got {self.temperature}")
-        if not np.isfinite(self.bias):
-            raise SglibError(f"{self.name}: bias must be a number, got {self.bias}")
+        _check(self)
+        n, n_states = len(self.members), len(self.states)
+        if not n or n != n_states:
+            raise SglibError(f"expected weights for each of 1 or more members, got {n_states}, {n}")
+
+    def header(self) -> dict[str, Any]:
+        """Return all but the weights, as JSON takes it."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del fields["states"]
+        return fields | {"members": [dataclasses.asdict(member) for member in self.members]}
+
+    def ensemble(self) -> Ensemble:
+        """Return the module that answers; `SglibError` where weights do not fit their network."""
+        networks = [build(member.network, head=member.head) for member in self.members]
+        for network, member, state in zip(networks, self.members, self.states, strict=True):
+            try:
+                network.load_state_dict({k: torch.tensor(v) for k, v in state.items()})
+            except (RuntimeError, TypeError) as error:
+                reason = f"{member.network} ({' '.join(str(error).split())[:200]})"
+                raise SglibError(f"{self.name}: weights do not fit {reason}") from error
+        options = ("scaling", "mirror", "shift", "temperature")
+        return Ensemble(networks, **{option: getattr(self, option) for option in options})
+
+
+_TEXT = ("a text", lambda v: isinstance(v, str))
+_FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {  # a foreign file may hold anything
+    **dict.fromkeys(("data", "data_digest", "sglib_version", "network"), _TEXT),
+    "name": ("a text that is not empty", lambda v: isinstance(v, str) and v != ""),
+    "head": (" or ".join(HEADS), lambda v: v in HEADS),
+    "seed": ("a whole number or none", lambda v: v is None or type(v) is int),
+    "scaling": (" or ".join(SCALINGS), lambda v: v in SCALINGS),
+    "mirror": ("true or false", lambda v: isinstance(v, bool)),
+    "shift": ("whole pixels from 0 to 9", lambda v: type(v) is int and 0 <= v <= 9),
+    "temperature": ("a number > 0", lambda v: type(v) in (int, float) and 0 < v < np.inf),
+    "threshold": ("a number in [0, 1]", lambda v: type(v) in (int, float) and 0 <= v <= 1),
+    "notes": ("names with values", lambda v: isinstance(v, Mapping)),
+}
+
+
+def _check(record: Member | ModelFile) -> None:
+    for field in dataclasses.fields(record):
+        expected, is_so = _FIELDS.get(field.name, ("", lambda _: True))
+        value = getattr(record, field.name)
+        if not is_so(value):
+            raise SglibError(f"{field.name} must be {expected}, got {value!r:.60}")
 
 
 def weights_dir() -> Path:
-    """Return the folder of the model files that ship with the package."""
+    """Return the folder of the models that ship with the package."""
     return Path(__file__).resolve().parents[1] / "weights"
 
 
@@ -111,100 +114,107 @@ def shipped() -> list[str]:
     return sorted(path.stem for path in weights_dir().glob(f"*{SUFFIX}"))
 
 
-def find(name_or_path: str | os.PathLike) -> Path:
-    """Return the path of a model file, by the name of a shipped model or by path.
-
-    A text without a folder and without the ending `.safetensors` is a name.
-
-    Raises:
-        SglibError: there is no such model or file.
-    """
-    text = os.fspath(name_or_path)
-    is_name = isinstance(name_or_path, str) and not (
-        text.endswith(SUFFIX) or os.sep in text or "/" in text
-    )
-    path = weights_dir() / f"{text}{SUFFIX}" if is_name else Path(text).expanduser()
-    if path.is_file():
-        return path
-    if is_name:
-        names = ", ".join(shipped()) or "none in this installation"
-        raise SglibError(f"no model {text!r}: shipped models: {names}; or give a {SUFFIX} file")
-    raise SglibError(f"{path}: no such model file")
-
-
-def save(path: str | os.PathLike, model: ModelFile) -> Path:
-    """Write a model file; it appears under its name only when it is complete.
-
-    Args:
-        path: ends in `.safetensors`.
-        model: what to write.
-
-    Raises:
-        SglibError: the ending is another, or the file cannot be written.
-    """
-    from safetensors.numpy import save as to_bytes
-
-    path = Path(path)
-    if path.suffix != SUFFIX:
-        raise SglibError(f"{path}: a model file must end in {SUFFIX}")
-    header = {
-        field.name: getattr(model, field.name)
-        for field in dataclasses.fields(model)
-        if field.name != "states"
-    }
-    header["members"] = [dataclasses.asdict(member) for member in model.members]
-    header["notes"] = dict(model.notes)
-    header["format_version"] = FORMAT_VERSION
-    tensors = {
-        f"{i}.{name}": np.ascontiguousarray(value)
-        for i, state in enumerate(model.states)
-        for name, value in state.items()
-    }
-    data = to_bytes(tensors, metadata={_KEY: json.dumps(header, sort_keys=True)})
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(data)
-    except OSError as error:
-        raise SglibError(f"{path}: cannot write ({error.strerror or error})") from error
-    return path
-
-
 def load(name_or_path: str | os.PathLike) -> ModelFile:
-    """Read a model file, of this format version; nothing in it is executed.
+    """Read a shipped model by its name, or a file by its path; nothing in it is executed.
 
     Raises:
-        SglibError: there is no such file, or it is not one of ours, damaged or too new.
+        SglibError: there is no such file, or it is damaged or not one of ours.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    path = find(name_or_path)
-    if path.stat().st_size > MAX_BYTES:
-        raise SglibError(f"{path}: larger than a model file may be ({MAX_BYTES} bytes)")
+    text = os.fspath(name_or_path)
+    is_name = Path(text).name == text and not text.endswith(SUFFIX)
+    path = weights_dir() / f"{text}{SUFFIX}" if is_name else Path(text).expanduser()
+    if not path.is_file():
+        known = f"shipped models: {', '.join(shipped())}; or give a {SUFFIX} file"
+        raise SglibError(f"no model {text!r}: {known}" if is_name else f"{path}: no such file")
     try:
         with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            if _KEY not in metadata:
-                raise SglibError(f"{path}: a safetensors file, but not a model of sglib")
-            header = json.loads(metadata[_KEY])
+            header = json.loads((file.metadata() or {}).get(_KEY, "{}"))
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
-        raise SglibError(f"{path}: damaged model file ({error})") from error
-    return _parse(path, header, tensors)
-
-
-def _parse(path: Path, header: dict, tensors: dict[str, np.ndarray]) -> ModelFile:
-    version = header.get("format_version") if isinstance(header, dict) else None
-    if version != FORMAT_VERSION:
-        raise SglibError(
-            f"{path}: model file of format version {version}; this sglib reads {FORMAT_VERSION}"
-        )
-    try:
-        del header["format_version"]
+        version = header.pop("format_version", "none")
+        if version != FORMAT_VERSION:
+            raise SglibError(f"expected format version {FORMAT_VERSION} of sglib, got {version!r}")
         members = tuple(Member(**member) for member in header.pop("members"))
         states: tuple[dict[str, np.ndarray], ...] = tuple({} for _ in members)
         for key, value in tensors.items():
             index, _, name = key.partition(".")
             states[int(index)][name] = value
         return ModelFile(members=members, states=states, **header)
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except SglibError as error:
+        raise SglibError(f"{path}: {error}") from error
+    except Exception as error:  # safetensors' own, and all that odd content can lead to
         raise SglibError(f"{path}: damaged model file ({error})") from error
+
+
+def save(path: str | os.PathLike, model: ModelFile) -> Path:
+    """Write a model as safetensors, at a path that ends so, and return the path."""
+    from safetensors.numpy import save as to_bytes
+
+    header = model.header() | {"format_version": FORMAT_VERSION}
+    tensors = {
+        f"{i}.{name}": np.ascontiguousarray(value)
+        for i, state in enumerate(model.states)
+        for name, value in state.items()
+    }
+    content = to_bytes(tensors, metadata={_KEY: json.dumps(header, sort_keys=True)})
+    return _write(path, SUFFIX, content)
+
+
+def _write(path: str | os.PathLike, suffix: str, content: bytes) -> Path:
+    path = Path(path)
+    if path.suffix != suffix:
+        raise SglibError(f"{path}: the name must end in {suffix}")
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise SglibError(f"{path}: cannot write ({error.strerror or error})") from error
+    return path
+
+
+def export_onnx(model: ModelFile, path: str | os.PathLike) -> Path:
+    """Write a model for ONNX Runtime, compare its answers with PyTorch's, and return the path.
+
+    `images`, uint8 (N, 30, 32), go in; `probability`, float32 (N,), of sunglasses comes out. The
+    metadata's key "sglib" holds the header of the model as JSON, with height, width and classes.
+
+    Raises:
+        SglibError: the path does not end in `.onnx`, an extra is missing, the file cannot be
+            written, or it computes something else.
+    """
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401  PyTorch's exporter needs it
+    except ImportError as error:
+        raise SglibError(f"an ONNX file needs {error.name}: pip install '.[export]'") from error
+    ensemble = model.ensemble()
+    probe = np.random.default_rng(0).integers(0, 256, (33, HEIGHT, WIDTH), dtype=np.uint8)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # of the exporter's own parts; stdout is for data
+        proto = torch.onnx.export(
+            ensemble,
+            (torch.from_numpy(probe[:2]),),
+            dynamo=True,
+            input_names=["images"],
+            output_names=["probability"],
+            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
+            opset_version=OPSET,
+            verbose=False,
+        ).model_proto
+    facts = model.header() | {"height": HEIGHT, "width": WIDTH, "classes": CLASSES}
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, {_KEY: json.dumps(facts, sort_keys=True)})
+    graph = proto.graph
+    values = (*graph.input, *graph.output, *graph.initializer, *graph.value_info)
+    for part in (graph, *graph.node, *values):
+        del part.metadata_props[:]  # of the exporter: where in whose folders it found it
+    content = proto.SerializeToString(deterministic=True)
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    for images in (probe, probe[:1]):
+        (found,) = session.run(["probability"], {"images": images})
+        if not np.abs(found - ensemble.predict(images)).max() <= TOLERANCE:
+            raise SglibError(f"{path}: differs from the model by more than {TOLERANCE}")
+    return _write(path, ".onnx", content)

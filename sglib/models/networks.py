@@ -1,43 +1,40 @@
-"""The paper's two networks as `nn.Module`s, and a registry by name.
+"""The networks by name: the paper's two, ours, and any that a user registers.
 
-Source: paper §3.2 (the printed listings; the prose there swaps the two first pool sizes).
+Each takes float images (B, 1, 30, 32), already scaled, and returns two outputs (B, 2): column 0
+speaks for open, column 1 for sunglasses.
 """
+
+import functools
+import inspect
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from sglib import SglibError
+from sglib.data.faces import HEIGHT, WIDTH
+from sglib.models import HEADS
 
 
 class ConvNN(nn.Module):
     """Two convolutions with max pooling, two fully connected layers; sizes as arguments.
 
     Max pooling comes before the relu, as printed. Dropout follows fc1's relu (§4.4). PyTorch's
-    default initialisation.
-
-    Args:
-        padding: rows and columns of zeros around the image at conv1.
-        pool1: size and stride of the first max pooling.
-        n_flat: number of features that enter fc1.
-        n_hidden: number of units of fc1.
-        head: "sigmoid" as printed, or "logit" (no activation); either way two outputs that
-            enter `CrossEntropyLoss`, which applies a softmax.
-        p_drop: probability of zeroing a unit of fc1 in training mode.
+    default initialisation. Source: paper §3.2, the printed listings; the prose there swaps the two
+    first pool sizes.
     """
 
     def __init__(
         self,
         *,
-        padding: tuple[int, int],
-        pool1: int,
-        n_flat: int,
-        n_hidden: int,
-        head: str = "sigmoid",
-        p_drop: float = 0.0,
+        padding: tuple[int, int],  # rows and columns of zeros around the image at conv1
+        pool1: int,  # size and stride of the first max pooling
+        n_flat: int,  # features that enter fc1
+        n_hidden: int,  # units of fc1
+        head: str = "logit",  # or "sigmoid" as printed; CrossEntropyLoss adds a softmax to either
+        p_drop: float = 0.0,  # probability of zeroing a unit of fc1 in training mode
     ) -> None:
         super().__init__()
-        if head not in ("sigmoid", "logit"):
-            raise SglibError(f"head must be sigmoid or logit, got {head!r}")
         self.n_hidden = n_hidden
         self.conv1 = nn.Conv2d(1, 8, 3, padding=padding)
         self.maxpool1 = nn.MaxPool2d(pool1)
@@ -49,15 +46,10 @@ class ConvNN(nn.Module):
         self.head = nn.Sigmoid() if head == "sigmoid" else nn.Identity()
 
     def forward(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the two outputs per image.
+        """Return two outputs (B, 2) of images float (B, 1, 30, 32), already scaled.
 
-        Args:
-            images: float (B, 1, 30, 32), already scaled.
-            mask: (B, n_hidden), 1 where a unit of fc1 is kept. Given, it replaces the draw of the
-                dropout layer in training mode (see schedule.py); ignored in eval mode.
-
-        Returns:
-            float (B, 2): column 0 speaks for open, column 1 for sunglasses.
+        A `mask` (B, n_hidden), 1 where a unit of fc1 is kept, replaces the draw of the dropout
+        layer in training mode (see schedule.py); it is ignored in eval mode.
         """
         x = self.conv1(images)  # (B, 8, H1, W1)
         x = torch.relu(self.maxpool1(x))
@@ -71,30 +63,121 @@ class ConvNN(nn.Module):
         return self.head(self.fc2(x))
 
 
-def conv_nn_1(*, head: str = "sigmoid", p_drop: float = 0.0) -> ConvNN:
-    """Return ConvNN_1: 8×32×32 → 8×16×16 → 16×14×14 → 16×7×7 = 784 → 40 → 2; 32,730 weights."""
-    return ConvNN(padding=(2, 1), pool1=2, n_flat=784, n_hidden=40, head=head, p_drop=p_drop)
+class FaceNet(nn.Module):
+    """Ours: four 3×3 convolutions, a maximum over all places, one linear layer.
+
+    A pair of sunglasses is a small dark shape that can be anywhere in the upper part of the
+    picture. The maximum over places asks whether the shape is somewhere, which needs few weights
+    and does not tie the answer to one person's posture. Batch normalisation follows each
+    convolution; the picture is standardised first, which undoes brightness and contrast.
+
+    Args:
+        channels: of the four convolutions; 2×2 max pooling follows the first two.
+    """
+
+    TOP = 20  # rows that are looked at: heads end above row 20
+    DIM = 0.02  # a standard deviation far below it is noise, which is not to be blown up
+
+    def __init__(self, channels: tuple[int, int, int, int]) -> None:  # of the convolutions
+        super().__init__()
+        layers: list[nn.Module] = []
+        n_in = 1
+        for place, n_out in enumerate(channels):
+            layers.append(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False))
+            if place < 2:  # pooled before the normalisation: a quarter of its work
+                layers.append(nn.MaxPool2d(2))
+            layers += [nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
+            n_in = n_out
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Linear(n_in, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, 2) of images float (B, 1, 30, 32) in [0, 1]."""
+        images = images[:, :, : self.TOP]
+        sd, mean = torch.std_mean(images, (1, 2, 3), keepdim=True)  # (B, 1, 1, 1)
+        x = self.body((images - mean) / (sd + self.DIM))  # (B, C, 5, 8)
+        return self.head(x.amax((2, 3)))
 
 
-def conv_nn_2(*, head: str = "sigmoid", p_drop: float = 0.0) -> ConvNN:
-    """Return ConvNN_2: 8×30×30 → 8×10×10 → 16×8×8 → 16×4×4 = 256 → 32 → 2; 9,538 weights."""
-    return ConvNN(padding=(1, 0), pool1=3, n_flat=256, n_hidden=32, head=head, p_drop=p_drop)
+Builder = Callable[..., nn.Module]
+
+NETWORKS: dict[str, Builder] = {
+    # 8×32×32 → 8×16×16 → 16×14×14 → 16×7×7 = 784 → 40 → 2; 32,730 weights
+    "ConvNN_1": functools.partial(ConvNN, padding=(2, 1), pool1=2, n_flat=784, n_hidden=40),
+    # 8×30×30 → 8×10×10 → 16×8×8 → 16×4×4 = 256 → 32 → 2; 9,538 weights
+    "ConvNN_2": functools.partial(ConvNN, padding=(1, 0), pool1=3, n_flat=256, n_hidden=32),
+    # ours, by their size: 9,178, 16,530 and 28,146 weights
+    "face9k": functools.partial(FaceNet, (8, 16, 24, 20)),
+    "face17k": functools.partial(FaceNet, (16, 16, 32, 32)),
+    "face28k": functools.partial(FaceNet, (16, 32, 32, 48)),
+}
+_OF_THE_LIBRARY = frozenset(NETWORKS)
 
 
-MODELS = {"ConvNN_1": conv_nn_1, "ConvNN_2": conv_nn_2}
+def build(name: str, *, head: str = "logit", p_drop: float = 0.0) -> nn.Module:
+    """Build a network by its name, with PyTorch's default initialisation.
 
-
-def build_model(name: str, *, head: str = "sigmoid", p_drop: float = 0.0) -> ConvNN:
-    """Build a network by its registry name.
+    Args:
+        name: in `NETWORKS`.
+        head: "sigmoid" or "logit", see `ConvNN`. Where the network knows nothing of heads, a
+            sigmoid is put behind it.
+        p_drop: probability of zeroing a unit, in [0, 1); for networks that have dropout.
 
     Raises:
-        SglibError: no network has this name.
+        SglibError: no network has this name, or it has no dropout to set.
     """
-    if name not in MODELS:
-        raise SglibError(f"no model {name!r}; there are: {', '.join(MODELS)}")
-    return MODELS[name](head=head, p_drop=p_drop)
+    if name not in NETWORKS:
+        raise SglibError(f"no network {name!r}; there are: {', '.join(NETWORKS)}")
+    if head not in HEADS:
+        raise SglibError(f"head must be {' or '.join(HEADS)}, got {head!r}")
+    knows = inspect.signature(NETWORKS[name]).parameters
+    if p_drop and "p_drop" not in knows:
+        raise SglibError(f"{name} has no dropout: p_drop must be 0, got {p_drop}")
+    options = {"head": head, "p_drop": p_drop}
+    network = NETWORKS[name](**{key: value for key, value in options.items() if key in knows})
+    if head == "sigmoid" and "head" not in knows:
+        network.register_forward_hook(_sigmoid)
+    return network
 
 
-def count_parameters(model: nn.Module) -> int:
+def _sigmoid(_network: nn.Module, _inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
+    return outputs.sigmoid()
+
+
+def register(name: str, builder: Builder) -> str:
+    """Add a network under a name, to train and compare it like the others; return the name.
+
+    Args:
+        name: a new one, or one registered before, which is replaced.
+        builder: a class or function that makes a new `nn.Module`, from float (B, 1, 30, 32) to
+            two outputs (B, 2). It may take `head` and `p_drop` as keywords. One with dropout
+            drops units of a layer `fc1` and takes their mask: `forward(images, mask=None)`.
+
+    Raises:
+        SglibError: the name is the library's, or what is built is not such a network.
+    """
+    if name in _OF_THE_LIBRARY:
+        raise SglibError(f"{name!r} is a network of the library: choose another name")
+    if isinstance(builder, nn.Module) or not callable(builder):
+        raise SglibError(
+            f"{name}: expected a class or function that makes a new network, since each run has "
+            f"weights of its own; got {builder!r:.60}"
+        )
+    expected = f"{name}: expected an nn.Module from (2, 1, {HEIGHT}, {WIDTH}) to (2, 2)"
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            network = builder()
+            outputs = network(torch.zeros(2, 1, HEIGHT, WIDTH))
+        except Exception as error:  # whatever the user's code raises
+            raise SglibError(f"{expected}, got {type(error).__name__}: {error}") from error
+    if not (isinstance(network, nn.Module) and isinstance(outputs, Tensor)):
+        raise SglibError(f"{expected}, got {type(network).__name__}")
+    if outputs.shape != (2, 2):
+        raise SglibError(f"{expected}, got outputs {tuple(outputs.shape)}")
+    NETWORKS[name] = builder
+    return name
+
+
+def count_parameters(network: nn.Module) -> int:
     """Return the number of trainable numbers in a network."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)

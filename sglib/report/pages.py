@@ -1,45 +1,50 @@
-"""From executed notebooks to self-contained HTML pages, and the index page that lists them.
+"""From a folder of executed notebooks to a site: a page and downloads for each, and an index.
 
-A page holds no script, loads nothing, and forbids both in its Content-Security-Policy. Whatever a
-notebook shows passes the allow-list of `markup.py`.
+Pages hold no script, load nothing, and forbid both in their Content-Security-Policy. What is shown
+comes from our own notebooks: they escape foreign text (a file name, say) where they show it.
 """
 
-import dataclasses
+import base64
 import html
+import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 import nbformat
-from nbconvert import HTMLExporter
+from nbconvert.filters import Highlight2HTML, ansi2html, markdown2html
+from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
-from traitlets.config import Config
 
-from sglib.report.markup import clean_html
-from sglib.report.show import SYNTHETIC_NOTICE, inline_html, provenance_rows
+from sglib.report.show import repetitions
 
-TEMPLATES = Path(__file__).with_name("templates")
+TITLE = "Sunglasses or not? A small-data paper, reproduced and questioned"
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
     "form-action 'none'"
 )
-# What a page can show, best first. Widgets and JavaScript are left out: both need scripts.
-MIME_TYPES = ["image/svg+xml", "image/png", "text/html", "text/markdown", "image/jpeg"]
-MIME_TYPES += ["text/latex", "text/plain"]
+# What a page can show, best first; widgets and scripts are left out.
+SHOWN = ("image/svg+xml", "image/png", "image/jpeg", "text/html", "text/markdown", "text/plain")
+TEMPLATES = Path(__file__).with_name("templates")
+_TABLE = re.compile(r"<table.*?</table>", re.DOTALL)
+_REGION = re.compile(r'role="region" tabindex="0" aria-label="')
+_CAPTION = re.compile(r"<caption>(.*?)</caption>", re.DOTALL)
+_HEADING = re.compile(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"')
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Page:
-    """What the index and the neighbours say about one executed notebook.
+    """What the site says about one executed notebook.
 
     Args:
         name: file name without its ending, `01_baseline`.
-        title: first heading, plain text.
-        question: first paragraph below it, plain text.
-        answers: sentences computed from the run.
-        headlines: tables, as HTML that has passed the allow-list.
-        provenance: what `display.provenance` recorded; empty where the notebook shows none.
+        title, question: first heading and the paragraph below it, plain text.
+        answers: sentences computed from the run, in Markdown.
+        findings: what `show.headline` recorded: keys `headline`, `numbers`, `lead`.
+        leads: outputs for the index page.
+        provenance: what `show.provenance` recorded; empty where the notebook shows none.
         seconds: how long the notebook took; None where unknown.
     """
 
@@ -47,178 +52,219 @@ class Page:
     title: str
     question: str
     answers: list[str]
-    headlines: list[str]
-    provenance: dict
+    findings: list[Mapping]
+    leads: list[NotebookNode]
+    provenance: Mapping
     seconds: float | None
 
     @property
-    def file(self) -> str:
-        """File name of the page."""
-        return f"{self.name}.html"
+    def key(self) -> tuple:
+        """What two runs have in common whose numbers must be equal."""
+        return tuple(self.provenance.get(name) for name in ("digest", "profile", "seeds"))
 
     @property
-    def number(self) -> str:
-        """The leading digits of the name."""
-        return self.name.split("_")[0]
+    def run(self) -> str:
+        """The run in a few words: data, profile, repetitions, seconds."""
+        if not self.provenance:
+            return "no provenance recorded"
+        data = {"course": "real photographs", "synthetic": "synthetic faces"}
+        words = [data.get(self.provenance["data"], self.provenance["data"])]
+        words += [f"profile {self.provenance['profile']}", repetitions(self.provenance["seeds"])]
+        return ", ".join(words + ([duration(self.seconds)] if self.seconds else []))
 
 
-def read_page(notebook: nbformat.NotebookNode, name: str) -> Page:
+def read_page(notebook: NotebookNode, name: str) -> Page:
     """Return what an executed notebook says about itself."""
-    title, question = _title_and_question(notebook, name)
-    answers, headlines, facts = [], [], {}
-    for output in _outputs(notebook):
-        ours = output.get("metadata", {}).get("sglib", {})
-        if "answer" in ours:
-            answers.append(str(ours["answer"]))
-        if ours.get("headline"):
-            headlines.append(clean_html(output["data"].get("text/html", "")))
-        facts = ours.get("provenance") or facts
-    seconds = notebook.metadata.get("papermill", {}).get("duration")
-    return Page(name, title, question, answers, headlines, dict(facts), seconds)
-
-
-def render_page(
-    notebook: nbformat.NotebookNode,
-    page: Page,
-    *,
-    before: Page | None = None,
-    after: Page | None = None,
-) -> str:
-    """Return the page of one executed notebook as HTML.
-
-    Args:
-        notebook: executed; not changed.
-        page: what `read_page` found in it.
-        before: the notebook to link back to.
-        after: the notebook to link on to.
-    """
-    notebook = nbformat.from_dict(notebook)  # a copy: the body loses what the header shows
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if not _is_noise(o)]
-    first = _first_markdown(notebook)
-    if first is not None:
-        first.source = re.sub(r"\A\s*#\s.*\n?", "", first.source)
-    exporter = HTMLExporter(
-        template_name="report",
-        extra_template_basedirs=[str(TEMPLATES)],
-        filters={"clean_html": clean_html},
-        sanitize_html=True,
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        config=Config(
-            {
-                "NbConvertBase": {"display_data_priority": MIME_TYPES},
-                "TagRemovePreprocessor": {
-                    "enabled": True,
-                    "remove_input_tags": ["hide-input"],
-                    "remove_cell_tags": ["hide-cell"],
-                },
-            }
-        ),
+    told = [(o, o.metadata.get("sglib", {})) for o in _outputs(notebook) if "metadata" in o]
+    facts = [about["provenance"] for _, about in told if "provenance" in about]
+    return Page(
+        name,
+        *_title_and_question(notebook, name),
+        answers=[about["answer"] for _, about in told if "answer" in about],
+        findings=[about for _, about in told if "headline" in about],
+        leads=[o for o, about in told if _drawn(about).get("lead")],
+        provenance=facts[-1] if facts else {},
+        seconds=notebook.metadata.get("papermill", {}).get("duration"),
     )
-    context = {**_shared(), "page": page, "before": before, "after": after, **_facts(page)}
-    body, _ = exporter.from_notebook_node(notebook, resources={"report": context})
-    return body
 
 
-def render_index(pages: Sequence[Page], *, title: str, command: str) -> str:
-    """Return the index: headline tables, then every notebook with its question and answer.
+def write_site(folder: Path, *, published: Path, command: str) -> None:
+    """Write the pages, downloads and index of the executed notebooks in a folder beside them.
 
     Args:
-        pages: in the order of the series.
-        title: of the whole series.
+        folder: holds `NN_name.ipynb`.
+        published: the folder of the committed notebooks, whose numbers stand beside the run's.
         command: remakes the pages; shown at the foot.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES / "report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    notebooks = {p.stem: nbformat.read(p, 4) for p in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+    pages = [read_page(notebook, name) for name, notebook in notebooks.items()]
+    environment = _environment()
+    for i, (page, notebook) in enumerate(zip(pages, notebooks.values(), strict=True)):
+        committed = published / f"{page.name}.ipynb"
+        known = read_page(nbformat.read(committed, 4), page.name) if committed.is_file() else None
+        _write_downloads(folder, page, notebook)
+        text = environment.get_template("page.html.j2").render(
+            page=page,
+            cells=_shown_cells(notebook),
+            before=pages[i - 1] if i else None,
+            after=pages[i + 1] if i + 1 < len(pages) else None,
+            published=compare(page, known) if known else None,
+            command=command,
+        )
+        (folder / f"{page.name}.html").write_text(_finish(text), encoding="utf-8")
+    text = environment.get_template("contents.html.j2").render(
+        pages=pages,
+        notices=list(dict.fromkeys(n for p in pages for n in p.provenance.get("notices", ()))),
+        mixed=len({page.key for page in pages if page.provenance}) > 1,
+        command=command,
     )
-    shown = [
-        {"page": page, "answers": [inline_html(text) for text in page.answers], **_facts(page)}
-        for page in pages
-    ]
-    mixed = len({(_digests(p), p.provenance.get("profile")) for p in pages if p.provenance}) > 1
-    return environment.get_template("contents.html.j2").render(
-        report=_shared(), title=title, command=command, shown=shown, mixed=mixed
+    (folder / "index.html").write_text(_finish(text), encoding="utf-8")
+
+
+def compare(page: Page, published: Page) -> dict[str, object] | None:
+    """Return the published answers and numbers to set beside a run's; None where it is that run.
+
+    Returns:
+        `run`, `told` (sentences), `rows` (name, published, this run) and `verdict`: a sentence on
+        agreement where both are of the same data and this is no test run.
+    """
+    if not published.provenance or published.key == page.key:
+        return None
+    theirs, ours = (
+        {name: value for finding in p.findings for name, value in finding["numbers"].items()}
+        for p in (published, page)
     )
+    both = [name for name in theirs if name in ours]
+    rows = [(name, _interval(theirs[name]), _interval(ours[name])) for name in both]
+    verdict = ""
+    tested = [name for name in both if len(theirs[name]) == 3]
+    if tested and published.key[0] == page.key[0] and page.key[1] != "smoke":
+        off = [n for n in tested if not theirs[n][1] <= ours[n][0] <= theirs[n][2]]
+        verdict = f"{len(tested) - len(off)} of {len(tested)} numbers of this run lie in the "
+        verdict += "published intervals" + (f"; outside: {', '.join(off)}." if off else ".")
+    told = [finding["headline"] for finding in published.findings] or published.answers
+    return {"run": published.run, "told": told, "rows": rows, "verdict": verdict}
 
 
-def figures_without_alt(notebook: nbformat.NotebookNode) -> int:
-    """Return how many pictures of a notebook have no alternative text."""
-    count = 0
-    for output in _outputs(notebook):
-        for kind in output.get("data", {}):
-            if kind.startswith("image/"):
-                count += not output.metadata.get(kind, {}).get("alt", "").strip()
-    return count
-
-
-def _outputs(notebook: nbformat.NotebookNode) -> Iterable[nbformat.NotebookNode]:
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            yield from cell.outputs
-
-
-def _is_noise(output: nbformat.NotebookNode) -> bool:
-    """Tell whether an output has no place in a page's body."""
-    if output.output_type == "stream":  # a progress bar rewrites its line
-        return output.name == "stderr" and ("\r" in output.text or not output.text.strip())
-    if "data" in output and not set(MIME_TYPES) & set(output.data):
-        return True  # a widget or a script
-    return "provenance" in output.get("metadata", {}).get("sglib", {})  # is in the header
-
-
-def _first_markdown(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
-    return next((c for c in notebook.cells if c.cell_type == "markdown"), None)
-
-
-def _title_and_question(notebook: nbformat.NotebookNode, name: str) -> tuple[str, str]:
-    cell = _first_markdown(notebook)
-    match = re.match(r"\s*#\s+(.+)\n*", cell.source) if cell else None
-    if match is None:
-        return name, ""
-    paragraphs = re.split(r"\n\s*\n", cell.source[match.end() :].strip())
-    title = re.sub(rf"^{name[:2]}\s*[^\w\s]?\s+", "", _plain(match[1]))  # shown on its own
-    question = re.sub(r"^Question\s*[.:]\s*", "", _plain(paragraphs[0]))
-    return title, question
-
-
-def _plain(markdown: str) -> str:
-    """Return Markdown as plain text on one line; links keep their words."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
-    text = re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", text)
-    return html.unescape(" ".join(text.split()))
-
-
-def _digests(page: Page) -> tuple[str, ...]:
-    return tuple(part["digest"] for part in page.provenance.get("parts", ()))
-
-
-def _facts(page: Page) -> Mapping[str, object]:
-    rows = provenance_rows(page.provenance) if page.provenance else []
-    if rows and page.seconds is not None:
-        rows.append(("Duration", duration(page.seconds)))
-    notice = SYNTHETIC_NOTICE if page.provenance.get("data") == "synthetic" else ""
-    return {"rows": rows, "notice": notice, "took": duration(page.seconds)}
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds as a person says them; an empty text for None."""
-    if seconds is None:
-        return ""
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them."""
     if seconds < 99.5:
         return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _shared() -> dict[str, str]:
-    code = ".highlight"
-    light = HtmlFormatter(style="default").get_style_defs(code)
-    dark = HtmlFormatter(style="github-dark").get_style_defs(code)
-    style = (TEMPLATES / "report" / "style.css").read_text(encoding="utf-8")
-    sheet = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n{style}"
-    return {"policy": POLICY, "sheet": sheet}
+def _interval(value: Sequence[float]) -> str:
+    rest = f" [{value[1]:.3f}, {value[2]:.3f}]" if len(value) == 3 else ""
+    return f"{value[0]:.3f}{rest}"
+
+
+def _outputs(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    for cell in notebook.cells:
+        yield from cell.get("outputs", ())
+
+
+def _drawn(about: Mapping) -> Mapping:
+    return about.get("figure") or about.get("table") or {}
+
+
+def _write_downloads(folder: Path, page: Page, notebook: NotebookNode) -> None:
+    """Write the data of each figure and table, and each figure by itself; note their names."""
+    (folder / "data").mkdir(exist_ok=True)
+    number = 0
+    for output in _outputs(notebook):
+        about = _drawn(output.get("metadata", {}).get("sglib", {}))
+        if not about:
+            continue
+        number += 1
+        name = f"data/{page.name[:2]}-{number}" + (f"-{about['name']}" if about["name"] else "")
+        if "text/csv" in output.data:
+            about["csv"] = f"{name}.csv"
+            (folder / about["csv"]).write_text(output.data["text/csv"], encoding="utf-8")
+        if "image/svg+xml" in output.data:
+            about["picture"] = f"{name}.svg"
+            (folder / about["picture"]).write_text(output.data["image/svg+xml"], encoding="utf-8")
+        elif "image/png" in output.data:
+            about["picture"] = f"{name}.png"
+            (folder / about["picture"]).write_bytes(base64.b64decode(output.data["image/png"]))
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    safe = jinja2.filters.FILTERS["safe"]
+    environment.filters["markdown"] = lambda text: safe(_markdown(text))
+    environment.filters["line"] = lambda text: safe(_inline(text))
+    environment.filters["drawing"] = lambda svg, alt: safe(
+        svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" ', 1)
+    )
+    environment.filters["ansi"] = lambda text: safe(ansi2html(text))
+    environment.filters["code"] = lambda text: safe(Highlight2HTML()(text, language="python"))
+    environment.globals |= {"policy": safe(POLICY), "sheet": safe(_sheet()), "title": TITLE}
+    environment.globals["best"] = lambda o: next((k for k in SHOWN if k in o.get("data", {})), "")
+    return environment
+
+
+def _markdown(text: str) -> str:
+    """Return Markdown as HTML; links between notebooks become links between pages."""
+    return re.sub(r'(href="\d\d_[\w.-]*)\.ipynb(["#])', r"\1.html\2", markdown2html(text))
+
+
+def _inline(text: str) -> str:
+    return re.sub(r"\A\s*<p>(.*)</p>\s*\Z", r"\1", _markdown(text), flags=re.DOTALL)
+
+
+def _finish(text: str) -> str:
+    """Return a page whose tables can be scrolled by keyboard and whose headings are listed."""
+    text, number = _TABLE.sub(_scrolling, text), itertools.count(1)
+    text = _REGION.sub(lambda match: f"{match[0]}{next(number)} · ", text)
+    links = [f'<li><a href="#{key}">{words}</a></li>' for key, words in _HEADING.findall(text)]
+    return text.replace("<!--contents-->", "\n".join(links))
+
+
+def _scrolling(table: re.Match) -> str:
+    """Return a table in a box of its own, its caption above so that it is never cut."""
+    caption = _CAPTION.search(table[0])
+    above = f'<p class="caption">{caption[1]}</p>' if caption else ""
+    label = re.sub(r"<[^>]*>", "", caption[1]) if caption else "Table"
+    return (
+        f'{above}<div class="scroll" role="region" tabindex="0" aria-label="{label}">'
+        f"{_CAPTION.sub('', table[0])}</div>"
+    )
+
+
+def _shown_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """Return the cells of a page's body: without the title, which its head shows."""
+    tags = {tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])}
+    hidden = {"hide-cell"} | ({"parameters"} if "injected-parameters" in tags else set())
+    cells = [c for c in notebook.cells if not hidden & set(c.metadata.get("tags", []))]
+    first = next((cell for cell in cells if cell.cell_type == "markdown"), None)
+    if first is not None:
+        first.source = re.sub(r"\A\s*#\s.*\n?", "", first.source)
+    return [cell for cell in cells if cell.source.strip()]
+
+
+def _title_and_question(notebook: NotebookNode, name: str) -> tuple[str, str]:
+    first = next((c.source for c in notebook.cells if c.cell_type == "markdown"), "")
+    match = re.match(r"\s*#\s+(.+)\n*", first)
+    if match is None:
+        return name, ""
+    title = re.sub(rf"^{name[:2]}\s*[^\w\s]?\s+", "", _plain(match[1]))  # the number stands apart
+    paragraph = re.split(r"\n\s*\n", first[match.end() :].strip())[0]
+    return title, re.sub(r"^Question\s*[.:]\s*", "", _plain(paragraph))
+
+
+def _plain(markdown: str) -> str:
+    """Return Markdown as plain text on one line."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", markdown2html(markdown))).split())
+
+
+def _sheet() -> str:
+    light = HtmlFormatter(style="default").get_style_defs(".highlight")
+    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n{style}"

@@ -1,167 +1,207 @@
-"""Committed results: tables and figures in `reports/`, and the table that opens the README.
+"""Publishes the series: committed notebooks, tables and figures, and what README and docs repeat.
 
-Everything is computed from the run store; a study that is not stored is run first. No photograph is
-ever written.
+The notebooks write `reports/tables` and `reports/figures` themselves (`show.figure(save=…)`). What
+stands here runs them for that, keeps their outputs, and fills the marked blocks of Markdown files:
+
+    <!-- findings: written by `sglib publish` -->
+    …
+    <!-- end of findings -->
 """
 
 import io
-from collections.abc import Callable
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-import matplotlib as mpl
+import nbformat
 import pandas as pd
-from matplotlib.figure import Figure
-from PIL import Image
+from nbformat import NotebookNode
 
-from sglib.analysis import captions as reproduction
-from sglib.analysis import claims as verdicts
-from sglib.analysis import effects, generalisation
-from sglib.analysis import runs as results
-from sglib.analysis import tables_of_ours as better_tables
-from sglib.analysis.plots import curves as plots
-from sglib.analysis.plots import generalisation as plots_generalisation
-from sglib.data.faces import FaceData
+from sglib import SglibError
+from sglib.data import load_data
 from sglib.files import replacing, repo_root, reports_dir
-from sglib.models import files as weight_files
-from sglib.report import readme
-from sglib.report.card import model_card, to_markdown
-from sglib.studies import ablations
-from sglib.studies import ours as better
-from sglib.studies import run as study
+from sglib.report import drawing
+from sglib.report.build import build_published, execute, list_series
+from sglib.report.card import model_files
+from sglib.report.pages import Page, read_page
 from sglib.studies.profiles import Config
-from sglib.studies.tables import PAPER
-from sglib.studies.tables import study as study_by_name
-from sglib.training.shipped import SHIPPED
 
-COMPARED = ("augmentation", "l2", "dropout", "final")
+MAX_NOTEBOOK = 1_000_000  # bytes
+_BLOCK = re.compile(
+    r"(<!-- ([\w ]+): written by `sglib publish` -->\n).*?(<!-- end of \2 -->)", re.DOTALL
+)
 
 
-def publish(faces: FaceData, config: Config) -> list[Path]:
-    """Write `reports/` (tables, figures, README.md) and the results in the README.
+def publish(config: Config) -> list[Path]:
+    """Run the series and write notebooks with outputs, tables, figures, Markdown blocks and site.
+
+    Nothing is written before the last notebook has succeeded. No photograph is ever written:
+    `show.photos` gives synthetic faces while `SGLIB_PUBLISH` is set.
 
     Args:
-        faces: the data set; its name and digest stand in `reports/README.md`.
-        config: profile, seeds, jobs.
+        config: profile, seeds, jobs; data `synthetic` only if it says so, else the course set.
 
     Returns:
         the files written.
+
+    Raises:
+        SglibError: the course set is missing; a notebook fails or is larger than `MAX_NOTEBOOK`.
     """
-    mpl.use("Agg")
-    plots.use_style()
-    every = {
-        name: study.run(name, faces.train, config) for name in (*COMPARED, "scaling", "l2_sweep")
-    }
-    every["folds"] = study.run("verdicts", faces.train, config)
-    every["people"] = study.run("verdicts", faces.train, config, scheme="person")
-    runs = {name: results.learned(frame) for name, frame in every.items()}
-    folds, people = runs["folds"], runs["people"]
-    twelve = reproduction.compare_with_printed(runs["scaling"])
-    symmetric = reproduction.compare_with_printed(runs["scaling"], suffix="_symmetric")
-    compared = pd.concat(
-        [
-            effects.effects(runs[name], study_by_name(name).comparisons).assign(study=name)
-            for name in COMPARED
-        ]
-    )
-    schemes = generalisation.compare_schemes(folds, people)
-    claims = {"folds": verdicts.claims_table(folds), "people": verdicts.claims_table(people)}
-    words = verdicts.verdict_table(claims["folds"], claims["people"])
-    paper_runs = folds[folds["name"].isin([row.name for row in PAPER])]
+    config = replace(config, data="synthetic" if config.data == "synthetic" else "course")
+    load_data(config.data)  # or say at once that it is missing
+    root, reports = repo_root(), reports_dir()
+    series = list_series(root / "notebooks")
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        os.environ["SGLIB_PUBLISH"] = str(work)  # the kernels inherit it
+        try:
+            execute(series, work, config)
+        finally:
+            del os.environ["SGLIB_PUBLISH"]
+        texts = {path: with_outputs(path, work / path.name) for path in series}
+        written = [_write(path, text) for path, text in texts.items()]
+        for part in ("tables", "figures"):
+            for path in sorted((work / part).glob("*")):
+                (reports / part).mkdir(parents=True, exist_ok=True)
+                written.append(Path(shutil.copy(path, reports / part)))
+    pages = [read_page(nbformat.read(path, as_version=4), path.stem) for path in series]
+    blocks = make_blocks(pages, reports)
+    files = [root / "README.md", reports / "README.md", root / "sglib" / "weights" / "README.md"]
+    for path in [*files, *sorted((root / "docs").glob("*.md"))]:
+        if path.is_file() and _BLOCK.search(text := path.read_text(encoding="utf-8")):
+            written.append(_write(path, fill(text, blocks, where=path.name)))
+    return [*written, build_published()]
 
-    written = [
-        _write_table("printed_and_reproduced", twelve.assign(scaling="[0, 1]")),
-        _write_table("printed_and_reproduced_symmetric", symmetric.assign(scaling="[-1, 1]")),
-        _write_table("scaling", reproduction.scaling_table(twelve, symmetric), index=True),
-        _write_table("runs", results.run_values(pd.concat([every["scaling"], every["people"]]))),
-        _write_table("stuck", results.stuck_table(every["scaling"]), index=True),
-        _write_table("effects", compared.drop(columns=["values", "technique"])),
-        _write_table("l2_sweep", results.summary(runs["l2_sweep"]), index=True),
-        _write_table("rates", results.rates_table(paper_runs, faces.train), index=True),
-        _write_table("seconds", results.seconds_table(paper_runs), index=True),
-        _write_table("random_and_unseen", schemes, index=True),
-        _write_table("claims_random_folds", claims["folds"]),
-        _write_table("claims_unseen_people", claims["people"]),
-        _write_table("verdicts", words, index=True),
+
+def with_outputs(source: Path, executed: Path) -> str:
+    """Return a notebook's text with the outputs of its run: equal runs give equal texts.
+
+    Left out are the cell that papermill adds, times, and messages on stderr.
+    """
+    notebook = nbformat.read(source, as_version=4)
+    ran = [
+        cell
+        for cell in nbformat.read(executed, as_version=4).cells
+        if "injected-parameters" not in cell.metadata.get("tags", [])
     ]
-    history = results.history_frame(paper_runs)
-    by_model = {
-        model: [row.name for row in PAPER if row.model == model]
-        for model in dict.fromkeys(row.model for row in PAPER)
-    }
-    figures: dict[str, Callable[[], Figure]] = {
-        "printed": lambda: plots.printed_panels(twelve),
-        "effects": lambda: plots.plot_differences(compared).figure,
-        "random_and_unseen": lambda: plots_generalisation.plot_schemes(schemes).figure,
-        "loss_floor": lambda: plots_generalisation.plot_floor(
-            generalisation.printed_points(), generalisation.our_points(paper_runs)
+    count = 0
+    for cell, other in zip(notebook.cells, ran, strict=True):
+        if cell.cell_type != "code":
+            continue
+        count += 1
+        cell.execution_count = count
+        cell.outputs = [_numbered(o, count) for o in other.outputs if o.get("name") != "stderr"]
+    text = nbformat.writes(notebook) + "\n"
+    if (size := len(text.encode())) > MAX_NOTEBOOK:
+        raise SglibError(
+            f"{source.name}: {size:,} bytes with outputs, allowed are {MAX_NOTEBOOK:,}"
+        )
+    return text
+
+
+def make_blocks(pages: Sequence[Page], reports: Path) -> dict[str, Callable[[], str]]:
+    """Return the blocks by name, each as a function that writes it."""
+    findings = [(page, f) for page in pages for f in page.findings]
+    tables = {path.stem: path for path in sorted((reports / "tables").glob("*.csv"))}
+    blocks: dict[str, Callable[[], str]] = {
+        "summary": lambda: " ".join(f["headline"] for _, f in findings if f["lead"]),
+        "findings": lambda: "\n".join(
+            f"- {f['headline']} ([{page.title}](notebooks/{page.name}.ipynb))"
+            for page, f in findings
+            if not f["lead"]
         ),
-        **{
-            f"curves_{model}": partial(
-                plots.curve_grid, history, names, printed=reproduction.captions(names)
-            )
-            for model, names in by_model.items()
-        },
+        "figure": lambda: lead_figure(pages, reports),
+        "table": lambda: lead_table(pages),
+        "run": lambda: "\n".join(
+            f"- {name}: {value}" for name, value in pages[-1].provenance.get("facts", ())
+        ),
+        "model files": lambda: markdown_table(model_files()),
+        "speed": lambda: speed(pd.read_csv(tables["benchmarks"])),
     }
-    written += [_write_figure(name, draw) for name, draw in figures.items()]
-    about = readme.facts(faces, config, every["scaling"], every["people"])
-    parts = [about, readme.result_table(twelve, symmetric, schemes), readme.verdict_lines(words)]
-    if shipped := {name: SHIPPED[name] for name in weight_files.shipped() if name in SHIPPED}:
-        ours = better.run_models(shipped, faces.train, better.repeat(config), label="ours")
-        table = better_tables.model_table(ours, faces.train)
-        written.append(_write_table("ours_on_unseen_people", table, index=True))
-        shown = to_markdown(better_tables.expectation(table).set_index("model"))
-        parts += ["Ours, on the same people held out (notebook 07):", shown]
-        if config.profile == "full":  # the others train shorter models than are shipped
-            once = replace(config, seeds=1)
-            for name, rows in (("ablation", ablations.ABLATION), ("table_1", ablations.TABLE_1)):
-                without = better.run_models(rows, faces.train, once, label=name)
-                worth = better_tables.model_table(without, faces.train, reference=next(iter(rows)))
-                written.append(_write_table(name, worth, index=True))
-            card = model_card(faces.train, ours)
-            written.append(_write_text(weight_files.weights_dir() / "README.md", card))
-    parts += readme.speed_lines(reports_dir() / "tables" / "benchmarks.csv")
-    block = "\n\n".join(parts)
-    report = f"# Results\n\n{_REPORT}\n\n{block}\n"
-    written.append(_write_text(reports_dir() / "README.md", report))
-    written.append(_write_text(repo_root() / "README.md", readme.between_marks(block)))
-    return written
+    for name, path in tables.items():
+        blocks[f"table {name}"] = lambda path=path: markdown_table(pd.read_csv(path))
+    return blocks
 
 
-_REPORT = """Written by `sglib publish` from the run store; nothing here is edited by hand.
+def fill(text: str, blocks: Mapping[str, Callable[[], str]], *, where: str) -> str:
+    """Return Markdown with its marked blocks written anew.
 
-`tables/` holds the numbers: every single run (`runs.csv`), the captions beside them
-(`printed_and_reproduced.csv`), paired differences (`effects.csv`), accuracy on random folds and on
-people not seen (`random_and_unseen.csv`), the claims and verdicts. `figures/` holds the same as
-pictures, without a photograph. `html/` is built by `make reports` and not committed."""
+    Raises:
+        SglibError: there is no block of that name.
+    """
 
+    def written(match: re.Match) -> str:
+        if match[2] not in blocks:
+            raise SglibError(f"{where}: no block {match[2]!r}; there are {', '.join(blocks)}")
+        return f"{match[1]}{blocks[match[2]]()}\n{match[3]}"
 
-def _write_table(name: str, table: pd.DataFrame, *, index: bool = False) -> Path:
-    path = reports_dir() / "tables" / f"{name}.csv"
-    if isinstance(table.columns, pd.MultiIndex):
-        table = table.set_axis(["_".join(column) for column in table.columns], axis=1)
-    return _write_text(path, table.to_csv(index=index, float_format="%.6g", lineterminator="\n"))
-
-
-def _write_figure(name: str, draw: Callable[[], Figure]) -> Path:
-    import matplotlib.pyplot as plt
-
-    path = reports_dir() / "figures" / f"{name}.png"
-    figure = draw()
-    drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=100, bbox_inches="tight")
-    plt.close(figure)
-    # 256 colours are enough for lines and text, at a third of the size; nothing about the software
-    # goes into the file, so that equal runs give equal bytes
-    with Image.open(drawn) as image:
-        few = image.convert("RGB").quantize(256)
-    with replacing(path) as temporary:
-        few.save(temporary, "PNG", optimize=True)
-    return path
+    return _BLOCK.sub(written, text)
 
 
-def _write_text(path: Path, text: str) -> Path:
+def lead_figure(pages: Sequence[Page], reports: Path) -> str:
+    """Return the lead figure as HTML for light and dark pages; its dark twin is made here."""
+    for page in pages:
+        for output in page.leads:
+            about = output.metadata.sglib.get("figure")
+            if about and about["name"]:
+                light = reports / "figures" / f"{about['name']}.png"
+                dark = light.with_name(f"{light.stem}-dark.png")
+                dark.write_bytes(drawing.darkened(light.read_bytes()))
+                src, alt = (f"reports/figures/{p.name}" for p in (light, dark)), about["alt"]
+                return (
+                    '<picture><source media="(prefers-color-scheme: dark)" srcset="{1}">'
+                    '<img src="{0}" alt="{2}"></picture>\n\n{3}'
+                ).format(*src, drawing.html.escape(alt), about["caption"])
+    raise SglibError("no notebook shows a figure with lead=True and save=")
+
+
+def lead_table(pages: Sequence[Page]) -> str:
+    """Return the lead tables in Markdown, each with its caption below."""
+    shown = [o for page in pages for o in page.leads if "table" in o.metadata.sglib]
+    return "\n\n".join(
+        f"{markdown_table(pd.read_csv(io.StringIO(output.data['text/csv'])))}\n\n"
+        f"{output.metadata.sglib.table.caption}"
+        for output in shown
+    )
+
+
+def markdown_table(frame: pd.DataFrame) -> str:
+    """Return a frame as a Markdown table; numbers as on the pages, `|` escaped."""
+    head, align, rows = drawing.cells(frame)
+    lines = [head, ["--:" if numeric else ":--" for numeric in align], *rows]
+    return "\n".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    )
+
+
+def speed(rows: pd.DataFrame) -> str:
+    """Return what the benchmarks measured of one training step.
+
+    Args:
+        rows: `reports/tables/benchmarks.csv`, see `benchmarks/README.md`.
+    """
+    step = rows[(rows["benchmark"] == "train_step") & rows["value"].notna()]
+    table = pd.DataFrame(
+        {
+            "one training step of ConvNN_1, one core": step["what"],
+            "µs": step["value"].round().astype(int),
+            "times ours": step["ratio"].map("{:.1f}".format),
+        }
+    )
+    return f"{markdown_table(table)}\n\nSide by side in one run on {step['machine'].iloc[0]}."
+
+
+def _numbered(output: NotebookNode, count: int) -> NotebookNode:
+    if output.output_type == "execute_result":
+        output.execution_count = count
+    return output
+
+
+def _write(path: Path, text: str) -> Path:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path

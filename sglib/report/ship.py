@@ -5,17 +5,15 @@ import time
 from pathlib import Path
 
 from sglib import SglibError
-from sglib.analysis.calibration import fit_temperature
-from sglib.analysis.calibration_of_ours import copies
+from sglib.analysis.calibration import copies, fit_temperature
 from sglib.data.faces import FaceSet
-from sglib.models import files as weight_files
-from sglib.models.files import Member, ModelFile
+from sglib.models import files as model_files
+from sglib.models.files import Member, ModelFile, export_onnx
 from sglib.studies.final import retrain
-from sglib.studies.ours import repeat, run_models
+from sglib.studies.fingerprint import one_thread
+from sglib.studies.ours import SHIPPED, run_models
 from sglib.studies.profiles import Config
-from sglib.studies.units import one_thread
-from sglib.training.pretrained import starting_point
-from sglib.training.shipped import SHIPPED, fit_shipped
+from sglib.training.recipe import fit_model
 
 PAPERS = {"paper_1": "final_1", "paper_2": "final_2"}
 NAMES = (*PAPERS, *SHIPPED)
@@ -26,7 +24,7 @@ def train_shipped(name: str, faces: FaceSet, *, seed: int = 0, device: str = "cp
 
     Args:
         name: "paper_1" and "paper_2" are the paper's final configurations (§4.5), the others
-            those of `shipped.SHIPPED`.
+            those of `ours.SHIPPED`.
         faces: the labelled set.
         seed: of every draw; an ensemble takes as many seeds as it has members.
         device: a PyTorch device.
@@ -39,28 +37,24 @@ def train_shipped(name: str, faces: FaceSet, *, seed: int = 0, device: str = "cp
         return dataclasses.replace(model, name=name)
     if name not in SHIPPED:
         raise SglibError(f"no shipped model {name!r}; there are: {', '.join(NAMES)}")
-    model = SHIPPED[name]
+    recipe = SHIPPED[name]
     started = time.perf_counter()
     with one_thread(device == "cpu"):  # as the runs on people held out were made
-        networks = fit_shipped(
-            model, faces.images, faces.labels, seed=seed, device=device, start=starting_point
-        )
+        model = fit_model(recipe, faces, seed=seed, device=device)
+    seconds = round(time.perf_counter() - started, 1)
+    network = recipe.photographs.network
     return ModelFile(
         name=name,
-        members=tuple(
-            Member(model.photos.network, seed=seed + place) for place in range(len(networks))
-        ),
+        members=tuple(Member(network, seed=seed + i) for i in range(recipe.n_networks)),
         states=tuple(
-            {key: value.cpu().numpy() for key, value in network.state_dict().items()}
-            for network in networks
+            {key: value.cpu().numpy() for key, value in one.state_dict().items()}
+            for one in model.networks
         ),
-        **model.looks,
+        mirror=recipe.mirror,
+        shift=recipe.shift,
         data=faces.name,
         data_digest=faces.digest,
-        notes={
-            "settings": dataclasses.asdict(model),
-            "seconds": round(time.perf_counter() - started, 1),
-        },
+        notes={"recipe": dataclasses.asdict(recipe), "seconds": seconds},
     )
 
 
@@ -70,7 +64,7 @@ def calibrated(model: ModelFile, faces: FaceSet) -> ModelFile:
     The runs without each person are loaded from the store, or made first: as long as twelve
     trainings.
     """
-    config = repeat(Config(profile="full"))
+    config = Config(profile="full", seeds=1)
     runs = run_models({model.name: SHIPPED[model.name]}, faces, config, label="calibration")
     labels, logits, _ = copies(runs, model.name)
     notes = {**model.notes, "calibrated on": f"{len(labels)} copies of people held out"}
@@ -78,7 +72,7 @@ def calibrated(model: ModelFile, faces: FaceSet) -> ModelFile:
 
 
 def ship(name: str, faces: FaceSet, *, seed: int = 0, folder: Path | None = None) -> Path:
-    """Train one shipped model, calibrate ours, write the file; return it.
+    """Train one shipped model, calibrate ours, write it as safetensors and ONNX; return the first.
 
     Args:
         name, faces, seed: as for `train_shipped`.
@@ -87,4 +81,6 @@ def ship(name: str, faces: FaceSet, *, seed: int = 0, folder: Path | None = None
     model = train_shipped(name, faces, seed=seed)
     if name in SHIPPED:
         model = calibrated(model, faces)
-    return weight_files.save((folder or weight_files.weights_dir()) / f"{name}.safetensors", model)
+    path = model_files.save((folder or model_files.weights_dir()) / f"{name}.safetensors", model)
+    export_onnx(model, path.with_suffix(".onnx"))
+    return path

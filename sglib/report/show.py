@@ -1,179 +1,209 @@
-"""What notebooks show besides plain tables: provenance, figures, headline tables and answers.
+"""What notebooks show: provenance, figures, tables, findings and answers, for every kind of reader.
 
-Each function returns an object for the last line of a cell (or for `IPython.display.display`).
-Its output carries metadata under the key `sglib`; `pages.py` reads it there and puts the
-provenance at the top of the page, and answers and headline tables on the index page.
+Each function displays at once, in JupyterLab, on GitHub and in a plain terminal. What the site
+needs besides stands in the output's metadata under `sglib`, where `build.py` reads it. `save=`
+writes into `$SGLIB_PUBLISH/figures` and `/tables`, and only while `sglib publish` sets it.
 """
 
 import base64
 import datetime
 import html
-import io
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pandas as pd
+from IPython.display import display
 from matplotlib.figure import Figure
 
+from sglib import SglibError
 from sglib.data.faces import FaceData
-from sglib.files import git_commit, machine, versions
+from sglib.files import git_commit, machine, replacing, versions
+from sglib.report import drawing
+from sglib.studies.profiles import PROFILES, Config
 
-SYNTHETIC_NOTICE = (
-    "Synthetic faces: drawn by the built-in renderer, in the course set's structure. "
-    "No number on this page is about real photographs."
+SYNTHETIC = (
+    "Synthetic faces, drawn by the built-in renderer in the course set's structure: "
+    "no number of this run is about real photographs."
 )
+STAND_INS = "The photographs are not published: the faces shown here are synthetic ones."
+MAX_SVG = 120_000  # characters; a drawing with more is shown as PNG
+_page: dict[str, str] = {}  # of the running notebook: "data", "smoke", "stand_ins"
 
 
-class Shown:
-    """An output: a bundle of representations by MIME type, and their metadata."""
+def provenance(faces: FaceData, config: Config, *, settings: str = "") -> None:
+    """Show what the notebook's numbers come from, and what they must not be taken for.
 
-    def __init__(self, bundle: Mapping[str, object], metadata: Mapping[str, object]) -> None:
-        self.bundle = dict(bundle)
-        self.metadata = dict(metadata)
-
-    def _repr_mimebundle_(
-        self, include: object = None, exclude: object = None
-    ) -> tuple[dict[str, object], dict[str, object]]:
-        return self.bundle, self.metadata
-
-    def __repr__(self) -> str:
-        return str(self.bundle["text/plain"])
-
-
-def provenance(
-    data: FaceData, profile: str, *, seeds: int | None = None, settings: str = ""
-) -> Shown:
-    """Return what the numbers of a notebook come from; the page shows it at its top.
+    Under the profile `smoke` no answer and no caption is shown from here on.
 
     Args:
-        data: the data set in use; its digests are shown.
-        profile: smoke, paper or full.
-        seeds: number of repetitions of every experiment, where the notebook trains.
+        faces: the data set in use, with its digests.
+        config: the checked parameters.
         settings: anything else that the numbers depend on, in a few words.
     """
-    facts = {
-        "data": data.name,
-        "parts": [
-            {"name": part.name, "n": len(part), "digest": part.digest}
-            for part in (data.train, data.test)
-        ],
-        "profile": profile,
-        "seeds": seeds,
-        "settings": settings,
-        "versions": versions(),
-        "commit": git_commit(),
-        "machine": machine(),
-        "time": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    }
-    rows = provenance_rows(facts)
-    cells = "".join(
-        f'<tr><th style="text-align:left">{html.escape(key)}</th>'
-        f'<td style="text-align:left">{html.escape(value)}</td></tr>'
-        for key, value in rows
-    )
-    notice = f"<p><strong>{SYNTHETIC_NOTICE}</strong></p>" if data.name == "synthetic" else ""
-    text = "\n".join(f"{key}: {value}" for key, value in rows)
-    if notice:
-        text = f"{SYNTHETIC_NOTICE}\n{text}"
-    return Shown(
-        {"text/html": f"{notice}<table>{cells}</table>", "text/plain": text},
-        {"sglib": {"provenance": facts}},
-    )
-
-
-def provenance_rows(facts: Mapping) -> list[tuple[str, str]]:
-    """Return provenance as (key, value) rows of plain text, the digests shortened."""
-    rows = [("Data", str(facts.get("data", "unknown")))]
-    rows += [
-        (str(part["name"]), f"{part['n']:,} images, sha256 {part['digest'][:16]}…")
-        for part in facts.get("parts", ())
+    profile, train = PROFILES[config.profile], faces.train
+    smoke = f"profile smoke, {profile.max_epochs} epochs, no number means anything"
+    _page.clear()
+    _page.update(data=faces.name, smoke=smoke if profile.name == "smoke" else "")
+    facts = [
+        ("data", f"{train.name}: {len(train):,} images, sha256 {train.digest[:16]}…"),
+        ("profile", f"{profile.name}: {profile.purpose}; {repetitions(config.n_seeds)}"),
+        ("settings", settings),
+        ("versions", ", ".join(f"{name} {number}" for name, number in versions().items())),
+        ("commit", git_commit()),
+        ("machine", machine()),
+        # equal runs publish equal files
+        ("time", "" if _publishing() else f"{datetime.datetime.now(datetime.UTC):%F %H:%M} UTC"),
     ]
-    seeds = facts.get("seeds")
-    profile = str(facts.get("profile", "unknown"))
-    rows.append(("Profile", profile if seeds is None else f"{profile}, n_seeds = {seeds}"))
-    if facts.get("settings"):
-        rows.append(("Settings", str(facts["settings"])))
-    named = facts.get("versions", {})
-    rows.append(("Versions", ", ".join(f"{name} {number}" for name, number in named.items())))
-    for key in ("commit", "machine", "time"):
-        rows.append((key.capitalize(), str(facts.get(key, "unknown"))))
-    return rows
+    facts = [(name, value) for name, value in facts if value]
+    notices = [SYNTHETIC] if faces.name == "synthetic" else []
+    notices += [f"Only a test that everything runs: {smoke}."] if _page["smoke"] else []
+    text = "\n".join([*notices, *(f"{name}: {value}" for name, value in facts)])
+    lines = [f"**{notice}**\n" for notice in notices]
+    lines += ["<details><summary>What these numbers come from</summary>\n"]
+    lines += [f"- {name}: {value}" for name, value in facts] + ["\n</details>"]
+    about = {"facts": facts, "notices": notices, "data": faces.name, "digest": train.digest,
+             "profile": profile.name, "seeds": config.n_seeds}  # fmt: skip
+    _show({"text/markdown": "\n".join(lines), "text/plain": text}, {"provenance": about})
 
 
-def answer(text: str) -> Shown:
-    """Return the one sentence that answers a notebook's question, computed from the run.
+def figure(
+    fig: Figure,
+    *,
+    alt: str,
+    caption: str = "",
+    save: str = "",
+    data: pd.DataFrame | None = None,
+    lead: bool = False,
+) -> None:
+    """Show a figure and its caption: as SVG where that is small, else as PNG; close it.
+
+    An artist whose `gid` holds a blank (`line.set_gid("seed 3, fold 2")`) shows it as a tooltip.
 
     Args:
-        text: `**bold**` and `` `code` `` work; everything else is shown as it is, so a file name
-            that holds markup cannot act.
+        fig: laid out at the size it is shown at.
+        alt: what it shows, for readers who cannot see it; computed from what is drawn.
+        caption: names the interval and n.
+        save: file name without ending for `reports/figures`.
+        data: what is drawn, for download; default: read from lines, points and bars.
+        lead: put it on the index page and in the README.
 
     Raises:
-        ValueError: the sentence is empty.
-    """
-    text = " ".join(str(text).split())
-    if not text:
-        raise ValueError("answer: expected a sentence, got nothing")
-    return Shown(
-        {"text/html": f"<p>{inline_html(text)}</p>", "text/plain": text},
-        {"sglib": {"answer": text}},
-    )
-
-
-def inline_html(text: str) -> str:
-    """Return text as HTML: everything escaped, then `**bold**` and `` `code` `` marked up."""
-    pieces = html.escape(text).split("`")
-    if len(pieces) % 2 == 0:  # an odd number of back-ticks: the last one is only a character
-        pieces[-2:] = ["`".join(pieces[-2:])]
-    for i, piece in enumerate(pieces):
-        if i % 2:
-            pieces[i] = f"<code>{piece}</code>"
-            continue
-        bold = piece.split("**")
-        if len(bold) % 2:
-            piece = "".join(f"<strong>{b}</strong>" if j % 2 else b for j, b in enumerate(bold))
-        pieces[i] = piece
-    return "".join(pieces)
-
-
-def headline(table: pd.DataFrame, *, caption: str = "") -> Shown:
-    """Return a table of formatted values that the index page repeats.
-
-    Args:
-        table: columns as they are to be read; the index is not shown; text is escaped.
-        caption: what is shown, with unit, spread and n.
-    """
-    body = table.to_html(index=False, escape=True, border=0)
-    if caption:
-        body = body.replace(">", f"><caption>{inline_html(caption)}</caption>", 1)
-    text = table.to_string(index=False)
-    return Shown(
-        {"text/html": body, "text/plain": f"{caption}\n{text}" if caption else text},
-        {"sglib": {"headline": True}},
-    )
-
-
-def figure(drawing: Figure, *, alt: str, caption: str = "") -> Shown:
-    """Return a drawn figure with its alternative text, and close it.
-
-    Args:
-        drawing: laid out at the size it is shown at; rendered twice as fine for sharp screens.
-        alt: what the figure shows, for readers who cannot see it.
-        caption: under the figure on the page; names the interval and n.
-
-    Raises:
-        ValueError: the alternative text is empty.
+        SglibError: no alternative text, or photographs of a set that must not be published.
     """
     import matplotlib.pyplot as plt
 
     if not alt.strip():
-        raise ValueError("figure: expected alternative text, got nothing")
-    png = io.BytesIO()
-    drawing.savefig(png, format="png", dpi=2 * drawing.dpi, bbox_inches="tight", facecolor="white")
-    plt.close(drawing)  # or the notebook would draw it a second time
-    data = png.getvalue()
-    # Bytes 16 to 24 of a PNG are its width and height in pixels (PNG specification, 11.2.2).
-    width = int.from_bytes(data[16:20], "big") // 2
-    encoded = base64.b64encode(data).decode()
-    return Shown(
-        {"image/png": encoded, "text/plain": f"[figure: {alt}]"},
-        {"image/png": {"alt": alt, "caption": caption, "width": width}},
-    )
+        raise SglibError("show.figure: expected an alternative text, got none")
+    photos = drawing.has_photos(fig)
+    if photos and _publishing() and "synthetic" not in (_page.get("data"), _page.get("stand_ins")):
+        raise SglibError("show.figure: photographs are not published; draw show.photos(faces)")
+    data = drawing.points(fig) if data is None and not photos else data
+    caption = _told(caption) if caption else ""
+    text = "" if photos else drawing.svg(fig)
+    bundle, sizes = {"text/plain": f"[figure: {alt}]"}, {}
+    if 0 < len(text) <= MAX_SVG:
+        bundle["image/svg+xml"] = text
+    else:
+        png, width = drawing.png(fig)
+        bundle["image/png"] = base64.b64encode(png).decode()
+        sizes["image/png"] = {"width": width, "alt": alt}
+    if data is not None:
+        bundle["text/csv"] = drawing.csv(data)
+    about = {"alt": alt, "caption": caption, "photos": photos, "lead": lead, "name": save}
+    _show(bundle, {"figure": about}, **sizes)
+    if caption:
+        _show({"text/markdown": f"**Figure.** {caption}", "text/plain": caption}, {"caption": True})
+    _save("figures", save, "png", lambda: drawing.png(fig)[0])
+    plt.close(fig)  # or the notebook would draw it a second time
+
+
+def table(
+    frame: pd.DataFrame,
+    *,
+    caption: str = "",
+    save: str = "",
+    fold: bool = False,
+    lead: bool = False,
+) -> None:
+    """Show a table with its caption.
+
+    Args:
+        frame: the index is shown if it has a name; numbers are rounded for reading only.
+        caption: what is shown, with unit, interval and n.
+        save: file name without ending for `reports/tables`.
+        fold: show the caption only, until it is opened.
+        lead: put it on the index page and in the README.
+    """
+    flat = drawing.flat(frame)
+    markup = drawing.html_table(flat, caption="" if fold else caption)
+    if fold:
+        markup = f"<details><summary>{html.escape(caption or 'Table')}</summary>{markup}</details>"
+    bundle = {"text/html": markup, "text/plain": f"{caption}\n{flat.to_string(index=False)}"}
+    about = {"caption": caption, "fold": fold, "lead": lead, "name": save}
+    _show(bundle | {"text/csv": drawing.csv(flat)}, {"table": about})
+    _save("tables", save, "csv", drawing.csv(flat).encode)
+
+
+def headline(
+    text: str,
+    *,
+    numbers: Mapping[str, tuple[float, float, float]] | None = None,
+    lead: bool = False,
+) -> None:
+    """Show the notebook's finding in one line, which the index page and the README repeat.
+
+    Args:
+        text: Markdown, computed from the run.
+        numbers: value, lower and upper end of its interval by name in words; the site sets them
+            beside the published ones and says whether a run on the same data agrees with them.
+        lead: the one sentence that opens the index page and the README.
+    """
+    told = _told(text)
+    about = {"headline": told, "numbers": dict(numbers or {}), "lead": lead}
+    _show({"text/markdown": f"> {told}", "text/plain": told}, about)
+
+
+def answer(text: str) -> None:
+    """Show the answer to the notebook's question: Markdown, computed from the run."""
+    told = _told(text)
+    _show({"text/markdown": f"> **Answer.** {told}", "text/plain": told}, {"answer": told})
+
+
+def photos(faces: FaceData) -> FaceData:
+    """Return the set to draw faces from: the synthetic one, and say so, while publishing."""
+    from sglib.data import load_data
+
+    if not _publishing() or faces.name == "synthetic":
+        return faces
+    _page["stand_ins"] = "synthetic"
+    _show({"text/markdown": f"*{STAND_INS}*", "text/plain": STAND_INS}, {"stand_ins": True})
+    return load_data("synthetic")
+
+
+def repetitions(n: int) -> str:
+    """Return a number of repetitions in words."""
+    return f"{n} repetition" + ("s" if n > 1 else "")
+
+
+def _publishing() -> bool:
+    return bool(os.environ.get("SGLIB_PUBLISH"))
+
+
+def _told(text: str) -> str:
+    """Return a sentence on one line; under the profile smoke, what stands in its place."""
+    words = " ".join(str(text).split())
+    if not words:
+        raise SglibError("show: expected a sentence, got nothing")
+    return f"This ran: {_page['smoke']}." if _page.get("smoke") else words
+
+
+def _show(bundle: dict[str, str], about: dict[str, object], **metadata: object) -> None:
+    display(bundle, raw=True, metadata={"sglib": about} | metadata)
+
+
+def _save(folder: str, name: str, ending: str, content: Callable[[], bytes]) -> None:
+    """Write a file to publish, if it has a name and `sglib publish` runs the notebook."""
+    if name and _publishing():
+        with replacing(Path(os.environ["SGLIB_PUBLISH"]) / folder / f"{name}.{ending}") as path:
+            path.write_bytes(content())

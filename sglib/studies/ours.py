@@ -1,161 +1,122 @@
-"""Our models on people held out: the units and runs behind notebook 07.
+"""Our models as rows of data: what ships, what each part is worth, Table 1; and their runs.
 
-A unit trains one model without one person and predicts that person's photographs, clean and in
+A run trains a model without one person and predicts that person's photographs, clean and in
 distorted copies like the course set's test images. Runs go to the same store as all others.
 """
 
-import dataclasses
-import functools
-import hashlib
 import json
 import sys
-import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from sglib.data.augment import METHODS, POLICIES, Chain
 from sglib.data.faces import FaceSet
-from sglib.data.load import renderer_digest
-from sglib.data.splits import make_split, n_folds
-from sglib.data.synthetic import distort
-from sglib.files import run_facts
+from sglib.data.splits import Split
+from sglib.data.synthetic import renderer_digest
+from sglib.studies.fingerprint import fingerprint
 from sglib.studies.profiles import Config
-from sglib.studies.run import run_study
+from sglib.studies.run import Run, run_study, spread
 from sglib.studies.store import RunStore
-from sglib.studies.units import one_thread
-from sglib.training.pretrained import starting_point
-from sglib.training.recipe import predict_probs
-from sglib.training.shipped import N_TWIN, SHIPPED, Model, fit_shipped, needed_starts
+from sglib.training.recipe import DISTORT_SEED, N_COPIES, Recipe, Training, fit_ours, pretrain_all
+from sglib.training.settings import Experiment
 
-METHOD = 1  # enters every key: raise it when the same recipe comes to give other numbers
-N_COPIES = 10  # distorted copies of each held-out photograph
-DISTORT_SEED = 77  # the same copies for every recipe and run
+METHOD = 2  # enters every key: raise it when the same recipe comes to give other numbers
 
-
-class Short(NamedTuple):
-    """Upper limits of a profile that shows how, not how well. No network has a teacher."""
-
-    n_twin: int  # synthetic people
-    twin_epochs: int
-    photo_epochs: int
-    n_networks: int
-    n_people: int  # held out
+_PEOPLE = Training("face28k", n_epochs=8, batch_size=64, lr=4e-3)  # synthetic ones
+_PHOTOS = Training("face28k", n_epochs=80)
+_BEST = Recipe(_PHOTOS, pretraining=_PEOPLE, blend=0.5, n_networks=3, mirror=True, shift=1)
 
 
-SHORT = {"smoke": Short(12, 1, 2, 2, 2), "paper": Short(150, 2, 15, 2, 4)}  # `full` is whole
+def _student(network: str) -> Recipe:
+    """One network that learned from `best` and looks at a picture once."""
+    return Recipe(
+        Training(network, n_epochs=20, batch_size=64),
+        pretraining=replace(_PEOPLE, network=network),
+        blend=0.7,
+        teacher=_BEST,
+    )
 
 
-@dataclasses.dataclass(frozen=True)
-class ModelUnit:
-    """One model trained without one person, not yet done; see `units.Unit`.
+SHIPPED: dict[str, Recipe] = {
+    "small": _student("face9k"),
+    "base": _student("face17k"),
+    "best": _BEST,
+}
 
-    Args:
-        name: of the row.
-        model: what is trained.
-        fold: which person is held out.
-        seed: of every draw.
-        data, digest: name and digest of the set.
-        n_twin: synthetic people of the pretraining.
-        engine: these models run on PyTorch.
-    """
-
-    name: str
-    model: Model
-    fold: int
-    seed: int
-    data: str
-    digest: str
-    n_twin: int = N_TWIN
-    engine: str = "reference-cpu"
-    section: str = ""
-
-    @property
-    def first_seed(self) -> int:
-        """Return the seed of the first network. Repetitions share none; their teachers may."""
-        return self.seed * self.model.n_networks
-
-    @functools.cached_property
-    def key(self) -> str:
-        """Return the hash of what determines the result."""
-        determines = {
-            "method": ["model", METHOD, N_COPIES, DISTORT_SEED],
-            "model": _settings(self.model),
-            "teacher": _settings(SHIPPED[self.model.teacher]) if self.model.teacher else None,
-            "n_twin": self.n_twin,
-            "renderer": renderer_digest(),  # draws the copies, and the people to start from
-            "digest": self.digest,
-            "fold": self.fold,
-            "seed": self.seed,
-        }
-        return hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()[:32]
+_ONE = replace(_BEST, n_networks=1)
+_WHOLE = replace(_ONE, blend=1.0)
+# who starts from nothing needs longer
+_SCRATCH = replace(_WHOLE, pretraining=None, photographs=replace(_PHOTOS, n_epochs=200))
+_BARE = {"policy": POLICIES["none"]}
 
 
-def _settings(model: Model) -> list[object]:
-    recipes = (recipe for recipe in (model.photos, model.twin) if recipe is not None)
-    return [dataclasses.asdict(model), [type(recipe.policy).__name__ for recipe in recipes]]
+def _change(recipe: Recipe, **changes: Any) -> Recipe:
+    return replace(recipe, photographs=replace(recipe.photographs, **changes))
 
 
-def plan_models(
-    models: Mapping[str, Model],
-    faces: FaceSet,
-    *,
-    n_seeds: int,
-    max_people: int | None = None,
-    n_twin: int = N_TWIN,
-) -> list[ModelUnit]:
-    """List the runs: every model × person held out × seed, seeds outermost."""
-    people = range(min(n_folds("person", faces), max_people or sys.maxsize))
-    return [
-        ModelUnit(name, model, fold, seed, faces.name, faces.digest, n_twin)
-        for seed in range(n_seeds)
-        for name, model in models.items()
-        for fold in people
-    ]
+_CONVNN = _change(_SCRATCH, network="ConvNN_1", lr=1e-3)
+ABLATION: dict[str, Recipe] = {
+    # What each part is worth; row 1 is the reference.
+    "one network": _ONE,
+    "synthetic people only": _change(_WHOLE, n_epochs=0),
+    "not blended": _WHOLE,
+    "no synthetic people": _SCRATCH,
+    "no synthetic people, not augmented": _change(_SCRATCH, **_BARE),
+    "photographs not augmented": _change(_ONE, **_BARE),
+    "one view": replace(_ONE, mirror=False, shift=0),
+    "three networks": SHIPPED["best"],
+    "taught by three (base)": SHIPPED["base"],
+    "ConvNN_1, no synthetic people": _CONVNN,
+    "ConvNN_1, no synthetic people, not augmented": _change(_CONVNN, **_BARE),
+}
+
+_ALL = tuple((name, method.usual) for name, method in METHODS.items())
 
 
-def run_model_unit(unit: ModelUnit, faces: FaceSet) -> dict[str, object]:
-    """Do one run and return its row for the store."""
-    split = make_split(faces, "person", fold=unit.fold)
-    held_out = faces.subset(split.val)
-    copies = distort(held_out, seed=DISTORT_SEED, n_copies=N_COPIES)
-    started = time.perf_counter()
-    with one_thread(True):
-        networks = fit_shipped(
-            unit.model,
-            faces.images[split.train],
-            faces.labels[split.train],
-            seed=unit.first_seed,
-            start=functools.partial(starting_point, n_twin=unit.n_twin),
-        )
-        seconds = time.perf_counter() - started
-        probs = predict_probs(networks, held_out.images, **unit.model.looks)
-        copy_probs = predict_probs(networks, copies.images, **unit.model.looks)
-    return {
-        "key": unit.key,
-        "name": unit.name,
-        "model": json.dumps(_settings(unit.model), sort_keys=True),
-        "data": unit.data,
-        "digest": unit.digest,
-        "scheme": "person",
-        "fold": unit.fold,
-        "subject": str(held_out.subjects[0]),
-        "seed": unit.seed,
-        "engine": unit.engine,
-        "n_train": len(split.train),
-        "val_ids": held_out.ids.tolist(),
-        "val_probs": probs.tolist(),
-        "copy_acc": float(((copy_probs > 0.5) == (copies.labels == 1)).mean()),
-        "copy_probs": np.float32(copy_probs).tolist(),
-        "copy_labels": copies.labels.tolist(),
-        "seconds": seconds,
-        **run_facts(),
-    }
+def _with(*parts: tuple[str, float]) -> Recipe:
+    return _change(_CONVNN, n_epochs=100, policy=Chain(parts))
+
+
+TABLE_1: dict[str, Recipe] = {
+    # The methods of the paper's Table 1 on its ConvNN_1 (logit head): none, all, each alone, all
+    # but one.
+    "none": _with(),
+    "all": _with(*_ALL),
+    **{f"only {part[0]}": _with(part) for part in _ALL},
+    **{f"without {part[0]}": _with(*(p for p in _ALL if p != part)) for part in _ALL},
+}
+
+# Of a profile that shows how, not how well: synthetic people, epochs on them and on photographs,
+# networks, people held out. `full` is whole.
+_SHORT = {"smoke": (12, 1, 2, 2, 2), "paper": (150, 2, 15, 2, 4)}
+
+
+def shorten(recipe: Recipe, profile: str) -> Recipe:
+    """Return the recipe with the profile's limits; a short one learns from no teacher."""
+    if profile not in _SHORT:
+        return recipe
+    n_people, on_people, on_photos, n_networks, _ = _SHORT[profile]
+    first = recipe.pretraining and replace(recipe.pretraining, n_epochs=on_people)
+    return replace(
+        _change(recipe, n_epochs=min(recipe.photographs.n_epochs, on_photos)),
+        pretraining=first,
+        n_people=n_people,
+        n_networks=min(recipe.n_networks, n_networks),
+        teacher=None,
+    )
+
+
+def rows_for(rows: Mapping[str, Recipe], profile: str) -> dict[str, Recipe]:
+    """Return the rows that a profile runs: all in `full`, else the first three."""
+    return dict(rows if profile == "full" else list(rows.items())[:3])
 
 
 def run_models(
-    models: Mapping[str, Model],
+    models: Mapping[str, Recipe],
     faces: FaceSet,
     config: Config,
     *,
@@ -164,49 +125,48 @@ def run_models(
 ) -> pd.DataFrame:
     """Run models on people held out as a profile says, or load what is stored.
 
+    A repetition takes many seconds where the paper's takes one: one, unless `config.seeds` says.
+
     Returns:
-        one row per run: name, subject, seed, val_ids, val_probs, copy_acc, … as in the store.
+        one row per run: name, subject, seed, val_ids, val_probs, copy_acc, copy_probs,
+        copy_labels, … as in the store.
     """
-    models = {name: shorten(model, config) for name, model in models.items()}
-    units = plan_models(
-        models,
-        faces,
-        n_seeds=config.n_seeds,
-        max_people=SHORT[config.profile].n_people if config.profile in SHORT else None,
-        n_twin=n_twin(config),
-    )
+    method = ["ours", METHOD, N_COPIES, DISTORT_SEED, renderer_digest()]
+    rows = []
+    for name, model in models.items():
+        recipe = shorten(model, config.profile)
+        network = Experiment(model=recipe.photographs.network, head="logit")
+        row = Run(
+            name=name,
+            row=recipe,
+            settings={"method": method, "recipe": asdict(recipe)},
+            work=_fit,
+            engine=f"reference-{config.device}",
+            fingerprint=fingerprint(network, faces, "person"),
+            scheme="person",
+        )
+        rows.append(row)
+    n_people = _SHORT.get(config.profile, (sys.maxsize,))[-1]
+    runs = spread(rows, faces, n_seeds=config.seeds or 1, max_folds=n_people)
     store = store or RunStore()
     done = store.keys()
-    for unit in units:  # pretraining comes once, before the workers start
-        if unit.key not in done:
-            for twin, seed in needed_starts(unit.model, unit.first_seed):
-                starting_point(twin, seed, n_twin=unit.n_twin)
-    return run_study(
-        units, faces, store=store, jobs=config.n_jobs, label=label, work=run_model_unit
-    )
+    for run in runs:  # pretraining comes before the workers, who would do it side by side
+        if run.key not in done:
+            first = run.seed * run.row.n_networks
+            pretrain_all(run.row, seed=first, device=config.device)
+    return run_study(runs, faces, store=store, jobs=config.n_jobs, label=label)
 
 
-def repeat(config: Config) -> Config:
-    """Return the config with the repetitions of a model: as asked, else one in every profile.
-
-    A model's run takes many seconds where the paper's takes one; people, not seeds, are what the
-    intervals are over.
-    """
-    return dataclasses.replace(config, seeds=config.seeds or 1)
-
-
-def n_twin(config: Config) -> int:
-    """Return the number of synthetic people that a profile pretrains on."""
-    return SHORT[config.profile].n_twin if config.profile in SHORT else N_TWIN
-
-
-def shorten(model: Model, config: Config) -> Model:
-    """Return the model with the profile's limits (`SHORT`); a short one learns from no teacher."""
-    if config.profile not in SHORT:
-        return model
-    short = SHORT[config.profile]
-    twin = model.twin and dataclasses.replace(model.twin, n_epochs=short.twin_epochs)
-    n_epochs = min(model.photos.n_epochs, short.photo_epochs)
-    photos = dataclasses.replace(model.photos, n_epochs=n_epochs)
-    networks = min(model.n_networks, short.n_networks)
-    return dataclasses.replace(model, photos=photos, twin=twin, n_networks=networks, teacher="")
+def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
+    recipe = run.row
+    done = fit_ours(recipe, faces, split, seed=run.seed, device=run.engine.partition("-")[2])
+    return {
+        "model": recipe.photographs.network,
+        "recipe": json.dumps(asdict(recipe), sort_keys=True),
+        "subject": str(faces.subjects[split.val[0]]),
+        "val_probs": done.val_probs.tolist(),
+        "copy_acc": float(((done.copy_probs > 0.5) == (done.copy_labels == 1)).mean()),
+        "copy_probs": np.float32(done.copy_probs).tolist(),
+        "copy_labels": done.copy_labels.tolist(),
+        "seconds": done.seconds,
+    }

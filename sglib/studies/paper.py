@@ -4,13 +4,9 @@ Source: Liu Hailin, *Practical use of neural networks for binary image classific
 Russian), student report, Moscow State University, 2024. Nothing here was measured by us.
 """
 
-import dataclasses
 import math
 
-N_TRAIN = 378  # §I: 189 with sunglasses, 189 without
-N_TEST = 22_140  # §I: unlabelled
-VAL_FRACTION = 0.2  # §4.1: int(0.2 * 378) = 75 images
-VAL_BATCH_SIZE = 15  # §4.1; does not enter any number, since the loss is a mean over images
+import pandas as pd
 
 LOSS_FLOOR = math.log1p(math.exp(-1))
 """Smallest cross entropy of softmax over two sigmoid outputs: outputs (1, 0) give ln(1 + 1/e).
@@ -19,41 +15,26 @@ The saturated mistake, outputs (0, 1), costs exactly 1 more. The paper does not 
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Printed:
-    """One caption of the paper's figures 2 to 12.
-
-    Args:
-        experiment: name of the row in `experiments.PAPER`.
-        figure: as printed; two figures carry number 7.
-        train_loss, val_loss: mean cross entropy in nats.
-        train_acc, val_acc: fractions in [0, 1].
-    """
-
-    experiment: str
-    section: str
-    figure: str
-    model: str
-    train_loss: float
-    val_loss: float
-    train_acc: float
-    val_acc: float
-
-
-PRINTED = (
-    Printed("baseline_1", "4.1", "2", "ConvNN_1", 0.313, 0.338, 1.000, 0.976),
-    Printed("baseline_2", "4.1", "3", "ConvNN_2", 0.320, 0.342, 0.993, 0.973),
-    Printed("flip_1", "4.2", "4", "ConvNN_1", 0.315, 0.344, 0.998, 0.968),
-    Printed("flip_2", "4.2", "5", "ConvNN_2", 0.323, 0.366, 0.991, 0.941),
-    Printed("l2_1", "4.3", "6", "ConvNN_1", 0.313, 0.329, 1.000, 0.987),
-    Printed("l2_2", "4.3", "7a", "ConvNN_2", 0.313, 0.321, 1.000, 0.995),
-    Printed("dropout25_1", "4.4", "7b", "ConvNN_1", 0.324, 0.341, 0.987, 0.971),
-    Printed("dropout50_1", "4.4", "8", "ConvNN_1", 0.315, 0.333, 0.999, 0.984),
-    Printed("dropout25_2", "4.4", "9", "ConvNN_2", 0.314, 0.334, 0.999, 0.971),
-    Printed("dropout50_2", "4.4", "10", "ConvNN_2", 0.322, 0.329, 0.992, 0.984),
-    Printed("final_1", "4.5", "11", "ConvNN_1", 0.322, 0.339, 0.993, 0.976),
-    Printed("final_2", "4.5", "12", "ConvNN_2", 0.317, 0.330, 0.996, 0.984),
-)
+_MEASURES = ("train_loss", "val_loss", "train_acc", "val_acc")
+PRINTED = pd.DataFrame(
+    # the captions of figures 2 to 12; two figures carry number 7
+    columns=["experiment", "section", "figure", "model", *_MEASURES],
+    data=[
+        ("baseline_1", "4.1", "2", "ConvNN_1", 0.313, 0.338, 1.000, 0.976),
+        ("baseline_2", "4.1", "3", "ConvNN_2", 0.320, 0.342, 0.993, 0.973),
+        ("flip_1", "4.2", "4", "ConvNN_1", 0.315, 0.344, 0.998, 0.968),
+        ("flip_2", "4.2", "5", "ConvNN_2", 0.323, 0.366, 0.991, 0.941),
+        ("l2_1", "4.3", "6", "ConvNN_1", 0.313, 0.329, 1.000, 0.987),
+        ("l2_2", "4.3", "7a", "ConvNN_2", 0.313, 0.321, 1.000, 0.995),
+        ("dropout25_1", "4.4", "7b", "ConvNN_1", 0.324, 0.341, 0.987, 0.971),
+        ("dropout50_1", "4.4", "8", "ConvNN_1", 0.315, 0.333, 0.999, 0.984),
+        ("dropout25_2", "4.4", "9", "ConvNN_2", 0.314, 0.334, 0.999, 0.971),
+        ("dropout50_2", "4.4", "10", "ConvNN_2", 0.322, 0.329, 0.992, 0.984),
+        ("final_1", "4.5", "11", "ConvNN_1", 0.322, 0.339, 0.993, 0.976),
+        ("final_2", "4.5", "12", "ConvNN_2", 0.317, 0.330, 0.996, 0.984),
+    ],
+).set_index("experiment", drop=False)
+"""By the name of the row in `tables.PAPER`; mean cross entropies in nats, accuracies in [0, 1]."""
 
 CONCLUSIONS = (
     # §V, each a claim to be tested
@@ -76,15 +57,3 @@ TABLE_1 = (
     ("translation", "move horizontally, vertically, or both"),
     ("cropping", "cut out a part"),
 )
-
-
-def printed(experiment: str) -> Printed:
-    """Return the caption that belongs to an experiment of `experiments.PAPER`.
-
-    Raises:
-        KeyError: the paper prints no such experiment.
-    """
-    for row in PRINTED:
-        if row.experiment == experiment:
-            return row
-    raise KeyError(f"the paper prints no experiment {experiment!r}")

@@ -1,121 +1,164 @@
-"""Runs many units in parallel, stores each, skips what is stored.
+"""Plans runs, does those that the store lacks, in parallel, and stores each as it ends.
 
 What runs where (threads, processes, a cluster, one shard of a job array) never changes a number.
 """
 
 import functools
-import logging
+import hashlib
+import json
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
-import joblib
 import pandas as pd
-from tqdm import tqdm
 
 from sglib import SglibError
+from sglib.data import load_data
 from sglib.data.faces import FaceSet
+from sglib.data.splits import Split, make_split, n_folds
+from sglib.files import run_facts
+from sglib.studies.fingerprint import fingerprint, one_thread
 from sglib.studies.profiles import PROFILES, Config
-from sglib.studies.store import RunStore
-from sglib.studies.tables import study as study_by_name
-from sglib.studies.units import Unit, plan, run_unit, shard
+from sglib.studies.store import N_ASKED, RunStore
+from sglib.studies.tables import Study
+from sglib.studies.tables import study as as_study
+from sglib.studies.workers import announcement, in_parallel, with_progress
+from sglib.training.fit import choose_engine, fit, outcome
+from sglib.training.settings import HISTORY, Experiment
 
-BACKENDS = ("local", "dask")
-Work = Callable[[Unit, FaceSet], dict[str, object]]
-log = logging.getLogger("sglib")
-
-
-@functools.lru_cache(maxsize=2)
-def _load_faces(name: str) -> FaceSet:
-    from sglib.data.load import load_data
-
-    source, _, part = name.partition("-")
-    return getattr(load_data(source), part)
+MEASURES = ("train_loss", "val_loss", "train_acc", "val_acc")
 
 
-def _run_remote(unit: Unit, faces: FaceSet | None, work: Work) -> dict[str, object]:
-    """Run in another process: the data is loaded there, not sent along, where it is known."""
-    return work(unit, faces if faces is not None else _load_faces(unit.data))
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run, done or not: what is trained, on which part of which data, with which draws."""
+
+    name: str  # of the row; does not enter the key
+    row: Any  # what `work` trains, such as an `Experiment`
+    settings: dict[str, Any]  # plain values, all that determines the result besides what follows
+    work: Callable[["Run", FaceSet, Split], dict[str, Any]]  # does it → columns of its row
+    engine: str  # "compiled" or "reference-<device>"
+    fingerprint: str  # of the code, see `fingerprint`
+    scheme: str  # of the split
+    fold: int = 0
+    seed: int = 0  # of the split and of every other draw
+    data: str = ""  # name and
+    digest: str = ""  # digest of the set
+
+    @functools.cached_property
+    def key(self) -> str:
+        """Return what names the run in a store: what was asked, and of what code."""
+        asked = {
+            "method": 1,  # as in the keys of stores from before there were fingerprints
+            "settings": self.settings,
+            "digest": self.digest,
+            "split": [self.scheme, self.fold],
+            "seed": self.seed,
+            "engine": self.engine,
+        }
+        text = json.dumps(asked, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:N_ASKED] + self.fingerprint
 
 
-def run_study(
-    units: Sequence[Unit],
+def spread(
+    rows: Sequence[Run], faces: FaceSet, *, n_seeds: int = 1, max_folds: int | None = None
+) -> list[Run]:
+    """List every row × fold × seed, seeds outermost; `max_folds` takes only the first folds."""
+    return [
+        replace(row, fold=fold, seed=seed, data=faces.name, digest=faces.digest)
+        for seed in range(n_seeds)
+        for fold in range(min(n_folds(rows[0].scheme, faces), max_folds or sys.maxsize))
+        for row in rows
+    ]
+
+
+def plan(
+    study: Study,
     faces: FaceSet,
     *,
-    store: RunStore | None = None,
-    jobs: int = 1,
-    backend: str = "local",
-    scheduler: str | None = None,
-    progress: bool | None = None,
-    label: str = "study",
-    work: Work | None = None,
-) -> pd.DataFrame:
-    """Do the runs that the store lacks and return the rows of all of them, in order.
+    n_seeds: int = 1,
+    scheme: str = "kfold",
+    max_folds: int | None = None,
+    engine: str = "auto",
+    device: str = "cpu",
+) -> list[Run]:
+    """List the runs of a study; for `engine` and `device` see `fit.choose_engine`."""
+    rows = [
+        Run(
+            name=row.name,
+            row=row,
+            settings=row.settings(),
+            work=_fit,
+            engine=choose_engine(row, engine=engine, device=device),
+            fingerprint=fingerprint(row, faces, scheme),
+            scheme=scheme,
+        )
+        for row in study.rows
+    ]
+    return spread(rows, faces, n_seeds=n_seeds, max_folds=max_folds)
 
-    Each run is stored as soon as it ends: killed at any moment, a study loses at most the runs
-    in flight, and the next call goes on where it stopped.
 
-    Args:
-        units: from `plan`, maybe a `shard` of it.
-        faces: the set they were planned on.
-        store: default: the store of this checkout.
-        jobs: runs at a time (local backend).
-        backend: "local", or "dask" with the address of a scheduler.
-        progress: a bar (on a terminal) or plain lines; None = only where stderr is a terminal
-            or the study has more than a minute to go.
-        label: what the progress lines call it.
-        work: does one unit; default `units.run_unit`.
+def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
+    engine, _, device = run.engine.partition("-")
+    seed = (run.seed, run.fold)
+    done = fit(run.row, faces, split, seed=seed, engine=engine, device=device or "cpu")
+    histories = {name: done.history[name].tolist() for name in HISTORY}
+    probs = done.val_probs.tolist()
+    return {**asdict(run.row), **histories, "val_probs": probs, "seconds": done.seconds}
 
-    Returns:
-        One row per unit: `experiment` fields, split, seeds, engine, history lists, `val_ids`,
-        `val_probs`; the name and section are those asked for, also where the run was first made
-        under another name.
-    """
-    if backend not in BACKENDS:
-        raise SglibError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
-    store = store or RunStore()
-    done = store.keys()
-    todo = list({unit.key: unit for unit in units if unit.key not in done}.values())
-    if todo:
-        log.info("%s: %d runs, %d of them stored", label, len(units), len(units) - len(todo))
-        rows = _run_all(todo, faces, work or run_unit, jobs, backend, scheduler)
-        for row in _with_progress(rows, len(todo), label, progress):
-            store.add(row)
-        store.merge()
-    stored = store.load(unit.key for unit in units).set_index("key", drop=False)
-    frame = stored.loc[[unit.key for unit in units]].reset_index(drop=True)
-    frame["name"] = [unit.name for unit in units]
-    frame["section"] = [unit.section for unit in units]
-    return frame
+
+_LABELS = ("key", "name", "data", "digest", "scheme", "fold", "seed", "engine")
+_COLUMNS = (*_LABELS, "n_train", "n_val", *HISTORY, "val_ids", "val_probs", "seconds")
+
+
+def do(run: Run, faces: FaceSet) -> dict[str, Any]:
+    """Do one run and return its row for the store."""
+    if faces.digest != run.digest:
+        raise SglibError(
+            f"{run.data}: this machine has other data (digest {faces.digest[:12]}) "
+            f"than the study was planned on ({run.digest[:12]})"
+        )
+    split = make_split(faces, run.scheme, fold=run.fold, split_seed=run.seed)
+    with one_thread(run.engine.startswith("reference")):
+        columns = run.work(run, faces, split)
+    return {
+        **{label: getattr(run, label) for label in _LABELS},
+        "n_train": len(split.train),
+        "n_val": len(split.val),
+        "val_ids": faces.ids[split.val].tolist(),
+        **columns,
+        **run_facts(),
+    }
 
 
 def run(
-    name: str,
-    faces: FaceSet,
-    config: Config,
+    what: str | Study | Experiment | Sequence[Experiment],
+    faces: FaceSet | None = None,
+    config: Config | None = None,
     *,
-    scheme: str | None = None,
+    scheme: str = "kfold",
     engine: str = "auto",
-    which_shard: tuple[int, int] = (1, 1),
-    store: RunStore | None = None,
-    backend: str = "local",
-    scheduler: str | None = None,
-    progress: bool | None = None,
+    shard: tuple[int, int] = (1, 1),
+    **options: Any,
 ) -> pd.DataFrame:
-    """Run a study of `experiments.STUDIES` as a profile says, or load what is stored of it.
+    """Run a study or rows of your own as a profile says, or load what is stored of them.
 
     Args:
-        name: of the study.
-        faces: the labelled set.
-        config: profile, seeds, jobs, device.
-        scheme: how to validate; default the study's.
+        what: a study or its name, an experiment, or a list of experiments.
+        faces: the labelled set; default: the training part of `config.data`.
+        config: profile, seeds, jobs, device; default: the paper's protocol.
+        scheme: how to validate, see `splits.SCHEMES`.
         engine: "auto", "reference" or "compiled".
-        which_shard: (i, N): only part i of N.
-        store, backend, scheduler, progress: see `run_study`.
+        shard: (i, N): only part i of N; the parts are disjoint and cover all runs.
+        options: store, scheduler, progress, as in `run_study`.
     """
-    profile = PROFILES[config.profile]
-    units = plan(
-        profile.shorten(study_by_name(name)),
+    config = config or Config()
+    faces = load_data(config.data).train if faces is None else faces
+    profile, study = PROFILES[config.profile], as_study(what)
+    runs = plan(
+        profile.shorten(study),
         faces,
         n_seeds=config.n_seeds,
         scheme=scheme,
@@ -123,81 +166,91 @@ def run(
         engine=engine,
         device=config.device,
     )
-    return run_study(
-        shard(units, *which_shard),
-        faces,
-        store=store,
-        jobs=config.n_jobs,
-        backend=backend,
-        scheduler=scheduler,
-        progress=progress,
-        label=name,
-    )
+    part = runs[shard[0] - 1 :: shard[1]]
+    return run_study(part, faces, jobs=config.n_jobs, label=study.name, **options)
 
 
-def _run_all(
-    todo: list[Unit],
+def run_study(
+    runs: Sequence[Run],
     faces: FaceSet,
-    work: Work,
-    jobs: int,
-    backend: str,
-    scheduler: str | None,
-) -> Iterator[dict[str, object]]:
-    """Yield the rows as they are finished, in any order."""
-    if backend == "dask":
-        yield from _run_on_dask(todo, faces, work, scheduler)
-        return
-    if jobs == 1:
-        yield from (work(unit, faces) for unit in todo)
-        return
-    # The compiled engine releases the interpreter lock: threads start at once and share the
-    # images. The reference engine needs processes; a GPU serves one process.
-    compiled = [unit for unit in todo if unit.engine == "compiled"]
-    on_cpu = [unit for unit in todo if unit.engine == "reference-cpu"]
-    yield from (work(u, faces) for u in todo if u.engine not in ("compiled", "reference-cpu"))
-    for part, kind in ((compiled, "threading"), (on_cpu, "loky")):
-        if part:
-            workers = joblib.Parallel(
-                n_jobs=min(jobs, len(part)),
-                backend=kind,
-                return_as="generator_unordered",
-                pre_dispatch="2*n_jobs",
-            )
-            yield from workers(joblib.delayed(_run_remote)(unit, faces, work) for unit in part)
+    *,
+    store: RunStore | None = None,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    progress: bool | None = None,
+    label: str = "study",
+) -> pd.DataFrame:
+    """Do the runs that the store lacks and return the rows of all of them, in order.
+
+    Each run is stored as soon as it ends: killed at any moment, a study loses at most the runs
+    in flight, and the next call goes on where it stopped.
+
+    Args:
+        runs: from `plan` or `spread`.
+        faces: the set they were planned on.
+        store: default: the store of this checkout.
+        jobs: runs at a time on this machine.
+        scheduler: address of a Dask scheduler whose workers do them instead.
+        progress: a bar on a terminal, lines elsewhere; False = nothing.
+        label: what the messages call it.
+
+    Returns:
+        one row per run: name and section as asked for, also where the run was first made under
+        another name; the experiment's fields, `LABELS`, n_train, n_val, histories, val_ids,
+        val_probs, seconds and where it was made.
+    """
+    store = store or RunStore()
+    done = store.keys()
+    todo = list({run.key: run for run in runs if run.key not in done}.values())
+    if todo:
+        store.prepare()
+        say = functools.partial(print, file=sys.stderr) if progress is not False else len
+        say(announcement(label, runs, todo, faces, 0 if scheduler else jobs))
+        asked = {key[:N_ASKED] for key in done}
+        for name, n in Counter(run.name for run in todo if run.key[:N_ASKED] in asked).items():
+            say(f"{n} stored runs of {name} are of another network or method; running them again")
+        rows = in_parallel(do, todo, faces, jobs=jobs, scheduler=scheduler)
+        n_stored = len(runs) - len(todo)
+        try:
+            for row in with_progress(rows, len(todo), label, progress):
+                store.add(row)
+                n_stored += 1
+        except KeyboardInterrupt:
+            kept = f"{n_stored} of {len(runs)} runs are stored"
+            say(f"{label}: stopped; {kept}, the same call does the rest")
+            raise
+        store.merge()
+    if not runs:
+        settings = (field.name for field in fields(Experiment))
+        return pd.DataFrame(columns=list(dict.fromkeys([*_COLUMNS, *settings])))
+    stored = store.load(run.key for run in runs).set_index("key", drop=False)
+    frame = stored.loc[[run.key for run in runs]].reset_index(drop=True)
+    frame["name"] = [run.name for run in runs]
+    frame["section"] = [getattr(run.row, "section", "") for run in runs]
+    return frame
 
 
-def _run_on_dask(
-    todo: list[Unit], faces: FaceSet, work: Work, scheduler: str | None
-) -> Iterator[dict[str, object]]:
-    if not scheduler:
-        raise SglibError("backend dask needs the address of a scheduler, such as tcp://host:8786")
-    try:
-        import distributed
-    except ImportError:
-        raise SglibError("backend dask needs the extra: pip install 'sglib[cluster]'") from None
-    try:
-        client = distributed.Client(scheduler, timeout="10s", set_as_default=False)
-    except (OSError, TimeoutError, ValueError) as error:
-        raise SglibError(f"no Dask scheduler at {scheduler}: {error}") from None
-    known = faces.name in ("course-train", "synthetic-train")
-    with client, joblib.parallel_config(backend="dask", client=client, wait_for_workers_timeout=60):
-        workers = joblib.Parallel(return_as="generator_unordered")
-        sent = None if known else faces
-        yield from workers(joblib.delayed(_run_remote)(unit, sent, work) for unit in todo)
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return per row the number of runs, of those that failed, and means after the last epoch.
 
+    Args:
+        frame: from `run`.
 
-def _with_progress(
-    rows: Iterator[dict[str, object]], count: int, label: str, progress: bool | None
-) -> Iterator[dict[str, object]]:
-    """Pass the rows on; draw one bar with the time left on a terminal, plain lines elsewhere."""
-    if sys.stderr.isatty() if progress is None else progress and sys.stderr.isatty():
-        yield from tqdm(rows, total=count, desc=label, unit="run", smoothing=0.05)
-        return
-    started = said = time.monotonic()
-    for n_done, row in enumerate(rows, start=1):
-        yield row
-        now = time.monotonic()
-        if progress is not False and now - said >= 10 and n_done < count:
-            said = now
-            left = (now - started) / n_done * (count - n_done)
-            print(f"{label}: {n_done}/{count} runs, {left:.0f} s left", file=sys.stderr, flush=True)
+    Returns:
+        index name; n_runs, n_failed (`fit.outcome`); of each of `MEASURES` `_all_mean`, `_all_sd`
+        over all runs and `_learned_mean`, `_learned_sd` over those that learned; seconds of a run.
+    """
+    last = frame[list(MEASURES)].map(lambda history: history[-1]).astype(float)
+    last["seconds"] = frame["seconds"].astype(float)
+    failed = frame["train_acc"].map(outcome).ne("learned")
+    order = pd.Index(frame["name"].unique(), name="name")
+    table = pd.DataFrame(index=order)
+    table["n_runs"] = frame.groupby("name").size()
+    table["n_failed"] = failed.groupby(frame["name"]).sum()
+    for which, rows in (("all", last), ("learned", last[~failed])):
+        groups = rows.groupby(frame["name"])
+        for measure in MEASURES:
+            table[f"{measure}_{which}_mean"] = groups[measure].mean()
+            table[f"{measure}_{which}_sd"] = groups[measure].std()
+    table["seconds"] = last["seconds"].groupby(frame["name"]).mean()
+    return table

@@ -9,6 +9,7 @@ complete file; readers drop the second copy. Several processes may write to one 
 import fcntl
 import hashlib
 import os
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from sglib import SglibError
 from sglib.files import replacing, runs_dir
 
+N_ASKED = 32  # leading digits of a key that say what was asked; the rest say of what code
 MERGE_AT = 256  # parts; below it a merge costs more than it saves
 
 
@@ -41,6 +43,14 @@ class RunStore:
         parts = {path.stem for path in self._parts.glob("*.parquet")}
         tables = self._read(self._segments.glob("*.parquet"), columns=["key"])
         return parts | {key for table in tables for key in table["key"].to_pylist()}
+
+    def prepare(self) -> None:
+        """Raise `SglibError` unless runs can be stored, before any is made."""
+        try:
+            self._parts.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self._parts).close()
+        except OSError as error:
+            raise SglibError(f"{self.folder}: cannot store runs ({error.strerror})") from None
 
     def add(self, row: dict[str, object]) -> None:
         """Store one finished run; `row["key"]` names it. On return it survives a power cut."""
@@ -90,9 +100,30 @@ class RunStore:
             raise SglibError(f"{other.folder}: no run store there")
         new = sorted(other.keys() - self.keys())
         if new:
-            table = pa.Table.from_pandas(other.load(new), preserve_index=False)
-            self._write(table, self._segments / f"{uuid.uuid4().hex[:16]}.parquet")
+            self._add_segment(other.load(new))
         return len(new)
+
+    def rekey(self, old: "RunStore", keys: Iterable[str], *, processor: str) -> int:
+        """Take over runs of a store from before keys held a fingerprint; return how many.
+
+        For the one who knows that the training code has not changed since; the column `commit`
+        keeps telling which made them.
+
+        Args:
+            old: a store whose keys are the first half of today's, see `keys.key_of`.
+            keys: of the runs wanted, from `run.plan`.
+            processor: name of the processor that the old runs were made on.
+        """
+        wanted = {key[:N_ASKED]: key for key in set(keys) - self.keys()}
+        frame = old.load(wanted).drop(columns="split_seed", errors="ignore")
+        if len(frame):
+            frame = frame.assign(key=frame["key"].map(wanted), processor=processor)
+            self._add_segment(frame)
+        return len(frame)
+
+    def _add_segment(self, frame: pd.DataFrame) -> None:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        self._write(table, self._segments / f"{uuid.uuid4().hex[:16]}.parquet")
 
     @staticmethod
     def _read(paths: Iterable[Path], columns: list[str] | None = None) -> Iterator[pa.Table]:
@@ -109,10 +140,13 @@ class RunStore:
 
     @staticmethod
     def _write(table: pa.Table, path: Path) -> None:
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                pq.write_table(table, file, compression="zstd")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise SglibError(f"{path}: cannot be written ({error.strerror})") from error
 
     @contextmanager
     def _lock(self) -> Iterator[bool]:

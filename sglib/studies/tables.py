@@ -1,17 +1,18 @@
 """Experiments are data: one frozen row per experiment, one table of rows per study.
 
-Nothing here imports torch or touches a file. `BASELINE` is the one source of defaults; every other
-row is `dataclasses.replace` of it and changes only what its study varies.
+Nothing here imports torch or touches a file. `Experiment` holds the defaults; every row of the
+paper is `replace` of `BASELINE` and changes only what its study varies.
 """
 
-import dataclasses
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from sglib import SglibError
 from sglib.training.settings import Experiment
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Study:
     """A comparison: row 1 is the reference, every other row answers a written question."""
 
@@ -20,162 +21,158 @@ class Study:
     scientific: tuple[str, ...]  # the fields that rows may differ in
     rows: tuple[Experiment, ...]
     comparisons: tuple[tuple[str, str], ...] = ()  # (row, reference), declared before any run
-    scheme: str = "kfold"  # how rows are validated, see splits.SCHEMES
 
 
-def _rename(rows: Iterable[Experiment], suffix: str, **changes: object) -> tuple[Experiment, ...]:
-    return tuple(
-        dataclasses.replace(row, name=f"{row.name}{suffix}", **changes)  # type: ignore[arg-type]
-        for row in rows
-    )
-
-
-BASELINE = Experiment()
-BASELINE_2 = dataclasses.replace(BASELINE, name="baseline_2", model="ConvNN_2")
-_FLIP = {"section": "4.2", "augment": "flip_add"}
-_L2 = {"section": "4.3", "n_epochs": 50}
-_DROP = {"section": "4.4"}
-_FINAL = {"section": "4.5", "n_epochs": 60, "p_drop": 0.5}
-
+BASELINE = Experiment(name="baseline_1", section="4.1")
+BASELINE_2 = replace(BASELINE, name="baseline_2", model="ConvNN_2")
 PAPER = (
     BASELINE,
     BASELINE_2,
-    dataclasses.replace(BASELINE, name="flip_1", **_FLIP),
-    dataclasses.replace(BASELINE_2, name="flip_2", **_FLIP),
-    dataclasses.replace(BASELINE, name="l2_1", l2=1e-4, **_L2),
-    dataclasses.replace(BASELINE_2, name="l2_2", l2=5e-6, **_L2),
-    dataclasses.replace(BASELINE, name="dropout25_1", p_drop=0.25, **_DROP),
-    dataclasses.replace(BASELINE, name="dropout50_1", p_drop=0.5, **_DROP),
-    dataclasses.replace(BASELINE_2, name="dropout25_2", p_drop=0.25, n_epochs=50, **_DROP),
-    dataclasses.replace(BASELINE_2, name="dropout50_2", p_drop=0.5, n_epochs=50, **_DROP),
-    dataclasses.replace(BASELINE, name="final_1", l2=1e-4, **_FINAL),
-    dataclasses.replace(BASELINE_2, name="final_2", l2=5e-6, **_FINAL),
+    replace(BASELINE, name="flip_1", section="4.2", augment="flip_add"),
+    replace(BASELINE_2, name="flip_2", section="4.2", augment="flip_add"),
+    replace(BASELINE, name="l2_1", section="4.3", n_epochs=50, l2=1e-4),
+    replace(BASELINE_2, name="l2_2", section="4.3", n_epochs=50, l2=5e-6),
+    replace(BASELINE, name="dropout25_1", section="4.4", p_drop=0.25),
+    replace(BASELINE, name="dropout50_1", section="4.4", p_drop=0.5),
+    replace(BASELINE_2, name="dropout25_2", section="4.4", n_epochs=50, p_drop=0.25),
+    replace(BASELINE_2, name="dropout50_2", section="4.4", n_epochs=50, p_drop=0.5),
+    replace(BASELINE, name="final_1", section="4.5", n_epochs=60, p_drop=0.5, l2=1e-4),
+    replace(BASELINE_2, name="final_2", section="4.5", n_epochs=60, p_drop=0.5, l2=5e-6),
 )
 """The paper's twelve experiments, in the order of its figures."""
 
 BY_NAME = {row.name: row for row in PAPER}
 # §4.3, §4.5 and part of §4.4 train longer than the baseline: the same rows without the technique
 # tell what the additional epochs alone do.
-BASELINE_50 = dataclasses.replace(BASELINE, name="baseline50_1", section="", n_epochs=50)
-BASELINE_50_2 = dataclasses.replace(BASELINE_2, name="baseline50_2", section="", n_epochs=50)
-BASELINE_60 = dataclasses.replace(BASELINE, name="baseline60_1", section="", n_epochs=60)
-BASELINE_60_2 = dataclasses.replace(BASELINE_2, name="baseline60_2", section="", n_epochs=60)
-
+_LONGER = tuple(
+    replace(row, name=f"baseline{n}_{row.model[-1]}", section="", n_epochs=n)
+    for n in (50, 60)
+    for row in (BASELINE, BASELINE_2)
+)
 L2_SWEEP = (0.0, 1e-6, 5e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 
-def _pick(*names: str) -> tuple[Experiment, ...]:
-    return tuple(BY_NAME[name] for name in names)
+def _pick(names: str) -> tuple[Experiment, ...]:
+    known = {row.name: row for row in (*PAPER, *_LONGER)}
+    return tuple(known[name] for name in names.split())
 
 
-_BOTH_ENDS = _pick("baseline_1", "baseline_2", "final_1", "final_2")
+def _variant(rows: Iterable[Experiment], suffix: str, **changes: str) -> tuple[Experiment, ...]:
+    return tuple(replace(row, name=row.name + suffix, section="", **changes) for row in rows)
+
+
+_BOTH_ENDS = _pick("baseline_1 baseline_2 final_1 final_2")
 _TECHNIQUE = ("model", "n_epochs", "l2", "p_drop", "augment")
-STUDIES = {
-    study.name: study
-    for study in (
-        Study("paper", "What do the paper's twelve experiments give?", _TECHNIQUE, PAPER),
-        Study(
-            "baseline",
-            "How well do the two networks do as they are?",
-            ("model",),
-            _pick("baseline_1", "baseline_2"),
+_STUDIES = (
+    Study("paper", "What do the paper's twelve experiments give?", _TECHNIQUE, PAPER),
+    Study("baseline", "How well do the two networks do as they are?", ("model",), PAPER[:2]),
+    Study(
+        "augmentation",
+        "Do mirrored copies of a quarter of the images help?",
+        ("model", "augment"),
+        _pick("baseline_1 flip_1 baseline_2 flip_2")
+        + _variant(_pick("flip_1 flip_2"), "_each", augment="flip_each"),
+        tuple((f"flip_{n}{how}", f"baseline_{n}") for how in ("", "_each") for n in (1, 2)),
+    ),
+    Study(
+        "l2",
+        "Does the paper's L2 penalty help?",
+        ("model", "l2"),
+        _pick("baseline50_1 l2_1 baseline50_2 l2_2"),
+        (("l2_1", "baseline50_1"), ("l2_2", "baseline50_2")),
+    ),
+    Study(
+        "l2_sweep",
+        "Which λ, if any, is best?",
+        ("model", "l2"),
+        tuple(
+            replace(base, name=f"l2_{value:g}_{base.model[-1]}", l2=value)
+            for base in _pick("baseline50_1 baseline50_2")
+            for value in L2_SWEEP
         ),
-        Study(
-            "augmentation",
-            "Do mirrored copies of a quarter of the images help?",
-            ("model", "augment"),
-            (
-                *_pick("baseline_1", "flip_1", "baseline_2", "flip_2"),
-                *_rename(_pick("flip_1", "flip_2"), "_each", section="", augment="flip_each"),
-            ),
-            (
-                ("flip_1", "baseline_1"),
-                ("flip_2", "baseline_2"),
-                ("flip_1_each", "baseline_1"),
-                ("flip_2_each", "baseline_2"),
-            ),
+    ),
+    Study(
+        "dropout",
+        "Does dropout help, and is 50 % better than 25 %?",
+        ("model", "p_drop", "n_epochs"),
+        _pick("baseline_1 dropout25_1 dropout50_1 baseline50_2 dropout25_2 dropout50_2"),
+        tuple(
+            pair
+            for n, plain in ((1, "baseline_1"), (2, "baseline50_2"))
+            for pair in (
+                *((f"dropout{p}_{n}", plain) for p in (25, 50)),
+                (f"dropout50_{n}", f"dropout25_{n}"),
+            )
         ),
-        Study(
-            "l2",
-            "Does the paper's L2 penalty help?",
-            ("model", "l2"),
-            (BASELINE_50, BY_NAME["l2_1"], BASELINE_50_2, BY_NAME["l2_2"]),
-            (("l2_1", "baseline50_1"), ("l2_2", "baseline50_2")),
+    ),
+    Study(
+        "final",
+        "Is dropout 50 % with L2 the configuration to deploy?",
+        ("model", "p_drop", "l2", "n_epochs"),
+        _pick("baseline60_1 l2_1 dropout50_1 final_1 baseline60_2 l2_2 dropout50_2 final_2"),
+        tuple(
+            (f"final_{n}", f"{other}_{n}")
+            for n in (1, 2)
+            for other in ("baseline60", "l2", "dropout50")
         ),
-        Study(
-            "l2_sweep",
-            "Which λ, if any, is best?",
-            ("model", "l2"),
-            tuple(
-                dataclasses.replace(base, name=f"l2_{value:g}_{base.model[-1]}", l2=value)
-                for base in (BASELINE_50, BASELINE_50_2)
-                for value in L2_SWEEP
-            ),
-        ),
-        Study(
-            "dropout",
-            "Does dropout help, and is 50 % better than 25 %?",
-            ("model", "p_drop", "n_epochs"),
-            (
-                *_pick("baseline_1", "dropout25_1", "dropout50_1"),
-                BASELINE_50_2,
-                *_pick("dropout25_2", "dropout50_2"),
-            ),
-            (
-                ("dropout25_1", "baseline_1"),
-                ("dropout50_1", "baseline_1"),
-                ("dropout50_1", "dropout25_1"),
-                ("dropout25_2", "baseline50_2"),
-                ("dropout50_2", "baseline50_2"),
-                ("dropout50_2", "dropout25_2"),
-            ),
-        ),
-        Study(
-            "final",
-            "Is dropout 50 % with L2 the configuration to deploy?",
-            ("model", "p_drop", "l2", "n_epochs"),
-            (
-                BASELINE_60,
-                *_pick("l2_1", "dropout50_1", "final_1"),
-                BASELINE_60_2,
-                *_pick("l2_2", "dropout50_2", "final_2"),
-            ),
-            (
-                *(("final_1", other) for other in ("baseline60_1", "l2_1", "dropout50_1")),
-                *(("final_2", other) for other in ("baseline60_2", "l2_2", "dropout50_2")),
-            ),
-        ),
-        Study(
-            "scaling",
-            "Which pixel scaling comes closer to the printed numbers?",
-            (*_TECHNIQUE, "scaling"),
-            (*PAPER, *_rename(PAPER, "_symmetric", section="", scaling="symmetric")),
-        ),
-        Study(
-            "verdicts",
-            "Which of the paper's conclusions hold?",
-            _TECHNIQUE,
-            (*PAPER, BASELINE_50, BASELINE_50_2, BASELINE_60, BASELINE_60_2),
-        ),
-        Study(
-            "logit",
-            "What do the loss curves show without the sigmoid?",
-            ("model", "p_drop", "l2", "n_epochs", "head"),
-            (*_BOTH_ENDS, *_rename(_BOTH_ENDS, "_logit", section="", head="logit")),
-        ),
-    )
-}
+    ),
+    Study(
+        "scaling",
+        "Which pixel scaling comes closer to the printed numbers?",
+        (*_TECHNIQUE, "scaling"),
+        PAPER + _variant(PAPER, "_symmetric", scaling="symmetric"),
+    ),
+    Study("verdicts", "Which of the paper's conclusions hold?", _TECHNIQUE, PAPER + _LONGER),
+    Study(
+        "logit",
+        "What do the loss curves show without the sigmoid?",
+        ("model", "p_drop", "l2", "n_epochs", "head"),
+        _BOTH_ENDS + _variant(_BOTH_ENDS, "_logit", head="logit"),
+    ),
+)
+STUDIES = {study.name: study for study in _STUDIES}
+_ROWS = {row.name: row for study in _STUDIES for row in study.rows}
 
 
-def study(name: str) -> Study:
-    """Return a study by name.
+def study(what: str | Study | Experiment | Sequence[Experiment]) -> Study:
+    """Return a study by its name, or one of rows of your own, each with a name.
 
     Raises:
-        SglibError: no study has this name; the message lists those there are.
+        SglibError: no study has this name; two rows have one name.
     """
-    if name not in STUDIES:
-        raise SglibError(f"no study {name!r}; there are: {', '.join(STUDIES)}")
-    return STUDIES[name]
+    if isinstance(what, Study):
+        return what
+    if isinstance(what, str):
+        if what in STUDIES:
+            return STUDIES[what]
+        close = difflib.get_close_matches(what, STUDIES, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise SglibError(f"no study {what!r}{hint} There are: {', '.join(STUDIES)}")
+    rows = (what,) if isinstance(what, Experiment) else tuple(what)
+    rows = tuple(row if row.name and not _borrowed(row) else _named(row) for row in rows)
+    names = [row.name for row in rows]
+    for name in names:
+        if names.count(name) > 1:
+            raise SglibError(f"two rows are called {name!r}: give each a name of its own")
+    changed = tuple(dict.fromkeys(field for row in rows for field in _changed(row)))
+    return Study(names[0] if len(names) == 1 else "own rows", "What happens if?", changed, rows)
+
+
+def _borrowed(row: Experiment) -> bool:
+    """Whether a row was made from one of a study, whose name and section it no longer earns."""
+    return row.name in _ROWS and row.settings() != _ROWS[row.name].settings()
+
+
+def _changed(row: Experiment) -> dict[str, object]:
+    """Return the settings in which a row differs from the paper's baseline."""
+    return {k: v for k, v in row.settings().items() if v != getattr(BASELINE, k)}
+
+
+def _named(row: Experiment) -> Experiment:
+    changed = [
+        f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in _changed(row).items()
+    ]
+    return replace(row, name=" ".join(changed) or "baseline_1", section="")
 
 
 TECHNIQUES = ("baseline", "flip", "l2", "dropout25", "dropout50", "final")
@@ -184,3 +181,20 @@ TECHNIQUES = ("baseline", "flip", "l2", "dropout25", "dropout50", "final")
 def technique(name: str) -> str:
     """Return which of `TECHNIQUES` an experiment's name begins with, or "ours"."""
     return next((known for known in TECHNIQUES if name.startswith(known)), "ours")
+
+
+_AUGMENTED = {"flip_add": "mirrored copies", "flip_each": "mirrored at random"}
+
+
+def words(name: str) -> str:
+    """Return an experiment in words: "dropout 50 %, ConvNN_2". Own names stay as they are."""
+    if name not in _ROWS:
+        return name
+    row = _ROWS[name]
+    parts = [f"dropout {100 * row.p_drop:g} %"] if row.p_drop else []
+    parts += [f"L2 {row.l2:.0e}".replace("e-0", "e-")] if row.l2 else []
+    parts += [_AUGMENTED[row.augment]] if row.augment in _AUGMENTED else []
+    plain = "baseline" if row.n_epochs == BASELINE.n_epochs else f"baseline, {row.n_epochs} epochs"
+    head = ["logit head"] if row.head == "logit" else []
+    pixels = ["pixels [−1, 1]"] if row.scaling == "symmetric" else []
+    return ", ".join([" and ".join(parts) or plain, row.model, *head, *pixels])

@@ -1,21 +1,39 @@
 """One run, start to end: split, schedule, and the engine that suits the experiment."""
 
+import logging
+
 import numpy as np
 
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import Split
-from sglib.training.reference import Fit, FitData, fit_reference
 from sglib.training.schedule import make_schedule
-from sglib.training.settings import Experiment
+from sglib.training.settings import METHODS_OF_TABLE_1, Experiment, Fit, FitData
 
-ENGINES = ("auto", "reference", "compiled")
+log = logging.getLogger("sglib")
+
+ENGINES = ("auto", "reference", "compiled", "compiled-shuffled")
+LEARNS_AT = 0.7  # training accuracy; a run that learns anything ends above 0.85
+MAX_TRIES = 10  # seeds until a run learns
+
+
+def outcome(train_acc: np.ndarray) -> str:
+    """Return what became of a run, by its training accuracy at rest, (n_epochs,) in [0, 1].
+
+    Returns:
+        "never": it reached 0.7 in no epoch; "collapsed": it did, but the median over the last ten
+        epochs is below 0.7; else "learned". What did not learn, failed.
+    """
+    if np.max(train_acc) < LEARNS_AT:
+        return "never"
+    return "collapsed" if np.median(train_acc[-10:]) < LEARNS_AT else "learned"
 
 
 def choose_engine(experiment: Experiment, *, engine: str = "auto", device: str = "cpu") -> str:
-    """Return the name of the engine that will run: "compiled" or "reference-<device>".
+    """Return the name of the engine that will run: one of "compiled…" or "reference-<device>".
 
-    `auto` takes the compiled engine where it applies, the reference elsewhere.
+    `auto` takes the compiled engine where it applies, the reference elsewhere. "compiled-shuffled"
+    is the same run with other rounding, for A/A tests: see `fit_compiled`.
 
     Raises:
         SglibError: unknown engine, or "compiled" for what it does not do (the message says why).
@@ -26,18 +44,19 @@ def choose_engine(experiment: Experiment, *, engine: str = "auto", device: str =
         return f"reference-{device}"
     reason = _why_not_compiled(experiment, device)
     if reason is None:
-        return "compiled"
-    if engine == "compiled":
-        raise SglibError(f"{experiment.name}: the compiled engine does not apply: {reason}")
+        return "compiled" if engine == "auto" else engine
+    if engine != "auto":
+        name = experiment.name or "this experiment"
+        raise SglibError(f"{name}: the compiled engine does not apply: {reason}")
     return f"reference-{device}"
 
 
 def _why_not_compiled(experiment: Experiment, device: str) -> str | None:
     if device != "cpu":
         return f"it runs on the CPU, not on {device}"
-    from sglib.training.compiled.engine import (
-        supports,  # Numba starts slowly: only where it is asked for
-    )
+    if experiment.augment in METHODS_OF_TABLE_1:
+        return f"it mirrors images and knows no {experiment.augment}"
+    from sglib.training.compiled import supports  # Numba starts slowly: only where it is needed
 
     return supports(experiment)
 
@@ -54,11 +73,12 @@ def fit(
     """Train one network on the training part of a split and validate it on the other part.
 
     Args:
-        experiment: the settings.
+        experiment: the settings; its `model` is a network of the library or one that was
+            registered (`networks.register`).
         faces: the labelled set that `split` was made from.
         split: from `splits.make_split`.
         seed: of every draw of this run, see `schedule.make_schedule`.
-        engine: "auto", "reference" or "compiled".
+        engine: one of `ENGINES`.
         device: a PyTorch device for the reference engine.
 
     Raises:
@@ -74,8 +94,34 @@ def fit(
     )
     schedule = make_schedule(experiment, len(split.train), seed)
     chosen = choose_engine(experiment, engine=engine, device=device)
-    if chosen == "compiled":
+    if chosen.startswith("compiled"):
         from sglib.training.compiled import fit_compiled
 
-        return fit_compiled(experiment, data, schedule)
+        return fit_compiled(experiment, data, schedule, shuffled=chosen == "compiled-shuffled")
+    from sglib.training.reference import fit_reference
+
     return fit_reference(experiment, data, schedule, device=device)
+
+
+def fit_until_learned(
+    experiment: Experiment, faces: FaceSet, split: Split, *, seed: int, device: str = "cpu"
+) -> tuple[int, Fit]:
+    """Train as `fit` does, with the next seed where the run fails.
+
+    Args:
+        experiment, faces, split, device: as for `fit`.
+        seed: the first of `MAX_TRIES` that are tried.
+
+    Returns:
+        the seed taken and its run: the first that learned (`outcome`). If there is none (the smoke
+        profile stops early), the last one, with a warning.
+    """
+    for tried in range(seed, seed + MAX_TRIES):
+        done = fit(experiment, faces, split, seed=tried, device=device)
+        if outcome(done.history["train_acc"]) == "learned":
+            return tried, done
+    log.warning(
+        "%s: none of the seeds %d to %d learned anything on %s in %d epochs; the last one is used",
+        *(experiment.name, seed, tried, faces.name, experiment.n_epochs),
+    )
+    return tried, done

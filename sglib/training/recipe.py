@@ -1,237 +1,253 @@
-"""Our recipe: how a network of ours is trained, and how its answer is read.
+"""Our recipe: synthetic people first, then the photographs; several networks, one taught by them.
 
-AdamW with a one-cycle cosine, batches that are augmented anew in each epoch, mirrored and shifted
-images averaged in at prediction. Everything random comes from one seed. `shipped.py` puts the
-steps together.
+A network starts on thousands of rendered people, which the twelve photographed ones are too few to
+stand in for, and goes on with the photographs. Networks are averaged, or teach a smaller one
+(Hinton et al. 2015, arXiv 1503.02531). Everything random comes from one seed.
 """
 
 import dataclasses
+import functools
+import hashlib
+import json
 import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from sglib import SglibError
-from sglib.data.augment import flip
-from sglib.data.policies import POLICIES, Chain, Policy
-from sglib.models.ours import build_network
+from sglib.data.augment import POLICIES, Chain, Policy
+from sglib.data.faces import HEIGHT, WIDTH, FaceSet
+from sglib.data.splits import Split
+from sglib.data.synthetic import distort, render_faces, renderer_digest
+from sglib.files import cache_dir, replacing
+from sglib.models.ensemble import Ensemble, check_images, to_unit
+from sglib.models.networks import build
 
+N_COPIES, DISTORT_SEED = 10, 77  # distorted copies of each photograph, the same for every recipe
+_PEOPLE_SEED = 11  # of the synthetic people; not 0, the embedded default data set
+_PRETRAINING = 1000  # added to the seed: pretraining draws from a stream of its own
+_METHOD = 2  # raise it when the same settings come to give other pretrained weights
+_WARMUP = 0.1  # share of the steps in which the learning rate rises
+_WEIGHT_DECAY = 0.05  # AdamW's, on convolution and linear weights
 _BLOCK = 32  # batches augmented at once: few calls, little memory
 
 
 @dataclasses.dataclass(frozen=True)
-class Recipe:
-    """Settings of one training.
+class Training:
+    """Settings of one training of one network.
 
     Args:
-        network: name for `networks.build_network`.
+        network: a name in `networks.NETWORKS`.
         policy: augmentation, drawn anew in each epoch.
-        n_epochs: passes over the images.
+        n_epochs: passes over the images; 0 leaves the weights as they are.
         batch_size: images per step.
-        lr: the largest learning rate; it rises over `warmup` and then falls to 0 as a cosine.
-        warmup: share of the steps in which the rate rises.
-        weight_decay: AdamW's, on convolution and linear weights only.
-        label_smoothing: share of the target spread over both classes, [0, 1).
-        blend: how far the returned weights lie on the way from the starting weights to the trained
-            ones, (0, 1]; the half-way point keeps more of what pretraining saw
-            (Wortsman et al. 2022, arXiv 2109.01903). Only with starting weights.
-        temperature: by which logits are divided when a network learns from teachers.
+        lr: the largest learning rate; it rises, then falls to 0 as a cosine.
     """
 
-    network: str = "base"
+    network: str
     policy: Policy | Chain = POLICIES["standard"]
     n_epochs: int = 200
     batch_size: int = 32
     lr: float = 3e-3
-    warmup: float = 0.1
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What makes a model of ours, from the first training to the views of a picture.
+
+    Args:
+        photographs: how the photographs are trained on.
+        pretraining: how the synthetic people are trained on before; None = not at all.
+        n_people: synthetic people of the pretraining.
+        blend: how far the final weights lie on the way from the pretrained to the trained ones,
+            (0, 1]: half-way keeps more of what pretraining saw (Wortsman et al. 2022, arXiv
+            2109.01903).
+        n_networks: networks that are averaged, with seeds seed, seed + 1, …
+        teacher: the recipe of the ensemble whose answers are learned instead of the labels.
+        softness: by which the margins of student and teacher are divided in their loss.
+        n_companions: synthetic people whose pictures the teacher is asked about as well.
+        repeats: how often each photograph is among the teacher's questions in an epoch.
+        mirror, shift: the views of a picture, see `ensemble.Ensemble`.
+    """
+
+    photographs: Training
+    pretraining: Training | None = None
+    n_people: int = 4000
     blend: float = 1.0
-    temperature: float = 2.0
+    n_networks: int = 1
+    teacher: "Recipe | None" = None
+    softness: float = 2.0
+    n_companions: int = 80
+    repeats: int = 3
+    mirror: bool = False
+    shift: int = 0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Trained:
-    """What a training yields.
+class OurFit:
+    """What one run of a recipe yields.
 
     Args:
         model: in eval mode.
-        history: "loss" and "accuracy" (of the augmented images, weights moving) and "lr", each
-            float64 (n_epochs,).
-        seconds: wall time.
+        val_probs: float64 (n_val,), probability of sunglasses of the split's other photographs.
+        copy_labels, copy_probs: of `N_COPIES` distorted copies of each of them, (n_val N_COPIES,).
+        seconds: of training, pretraining aside where the cache had it.
     """
 
-    model: nn.Module
-    history: dict[str, np.ndarray]
+    model: Ensemble
+    val_probs: np.ndarray
+    copy_labels: np.ndarray
+    copy_probs: np.ndarray
     seconds: float
 
 
-def fit_recipe(
-    recipe: Recipe,
+def fit_ours(
+    recipe: Recipe, faces: FaceSet, split: Split, *, seed: int, device: str = "cpu"
+) -> OurFit:
+    """Train a model on the training part of a split and predict the other, clean and distorted.
+
+    Repetitions, numbered by `seed`, have no network in common; their teachers may. Draws are made
+    on the CPU: the same on every device.
+    """
+    started = time.perf_counter()
+    known, others = faces.subset(split.train), faces.subset(split.val)
+    model = fit_model(recipe, known, seed=seed * recipe.n_networks, device=device)
+    seconds = time.perf_counter() - started
+    copies = distort(others, seed=DISTORT_SEED, n_copies=N_COPIES)
+    probs, copy_probs = model.predict(others.images), model.predict(copies.images)
+    return OurFit(model, probs, copies.labels, copy_probs, seconds)
+
+
+def fit_model(recipe: Recipe, faces: FaceSet, *, seed: int, device: str = "cpu") -> Ensemble:
+    """Train a model on all photographs of a labelled set; `seed` is of the first network."""
+    images, labels, teacher = faces.images, faces.labels, None
+    if recipe.teacher is not None:
+        teacher = fit_model(recipe.teacher, faces, seed=seed, device=device).one_view()
+        companions = _people(recipe.n_companions, first=recipe.n_people)
+        images = np.concatenate([*[images] * recipe.repeats, companions.images])
+        labels = np.concatenate([*[labels] * recipe.repeats, companions.labels])
+    networks = []
+    for one in range(seed, seed + recipe.n_networks):
+        initial = pretrain(recipe, seed=one, device=device)
+        network = train(
+            recipe.photographs,
+            images,
+            labels,
+            seed=one,
+            device=device,
+            initial=initial,
+            teacher=teacher,
+            softness=recipe.softness,
+        )
+        for name, value in network.state_dict().items():
+            if initial is not None and value.is_floating_point():
+                value.lerp_(initial[name].to(value), 1 - recipe.blend)
+        networks.append(network)
+    return Ensemble(networks, mirror=recipe.mirror, shift=recipe.shift)
+
+
+def pretrain(recipe: Recipe, *, seed: int, device: str = "cpu") -> dict[str, Tensor] | None:
+    """Return the weights after training on the synthetic people, from the cache where they are.
+
+    No photograph enters them, so one pretraining serves every person held out. None where the
+    recipe has no pretraining.
+    """
+    settings = recipe.pretraining
+    if settings is None:
+        return None
+    with torch.no_grad():  # an edited network answers otherwise, and starts anew
+        probe = torch.linspace(0, 1, HEIGHT * WIDTH).view(1, 1, HEIGHT, WIDTH)
+        answer = _fresh(settings.network, seed).eval()(probe)[0].tolist()
+    key = [dataclasses.asdict(settings), recipe.n_people, seed, device, _METHOD, renderer_digest()]
+    text = json.dumps([*key, [f"{value:.3f}" for value in answer]], sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:24]
+    path = cache_dir() / "pretrained" / f"{name}.safetensors"
+    if not path.exists():
+        faces = _people(recipe.n_people)
+        drawn = _PRETRAINING + seed
+        network = train(settings, faces.images, faces.labels, seed=drawn, device=device)
+        with replacing(path) as temporary:
+            state = network.state_dict()
+            save_file({key: value.contiguous().cpu() for key, value in state.items()}, temporary)
+    return load_file(path)
+
+
+def pretrain_all(recipe: Recipe, *, seed: int, device: str = "cpu") -> None:
+    """Do the pretrainings of `fit_model`, before workers start who would do them side by side."""
+    for one in range(seed, seed + recipe.n_networks):
+        pretrain(recipe, seed=one, device=device)
+    if recipe.teacher is not None:
+        pretrain_all(recipe.teacher, seed=seed, device=device)
+
+
+@functools.lru_cache(maxsize=2)  # drawn once per process
+def _people(n_people: int, *, first: int = 0) -> FaceSet:
+    return render_faces(seed=_PEOPLE_SEED, n_subjects=n_people, first=first, name="synthetic")
+
+
+def train(
+    settings: Training,
     images: np.ndarray,
     labels: np.ndarray,
     *,
     seed: int,
     device: str = "cpu",
     initial: dict[str, Tensor] | None = None,
-    teachers: Sequence[nn.Module] = (),
-) -> Trained:
-    """Train one network on these images.
+    teacher: Ensemble | None = None,
+    softness: float = 1.0,
+) -> nn.Module:
+    """Train one network with AdamW and return it in eval mode.
 
     Args:
-        recipe: the settings.
+        settings: of the training.
         images: uint8 (N, 30, 32).
         labels: int64 (N,), 1 = sunglasses.
         seed: of the initial weights, the order and the augmentation.
-        device: a PyTorch device. Draws are made on the CPU: the same on every device.
-        initial: a state dict to start from, for example of a network trained on other images.
-        teachers: networks whose mean logits, for the augmented image, replace its label as the
-            target (Hinton et al. 2015, arXiv 1503.02531).
+        device: a PyTorch device.
+        initial: a state dict to start from.
+        teacher: its answer to the augmented image replaces the label.
+        softness: see `Recipe`.
 
     Raises:
         SglibError: the images are not as above.
     """
-    started = time.perf_counter()
-    model = _fresh(recipe.network, seed)
+    network = _fresh(settings.network, seed)
     if initial is not None:
-        model.load_state_dict(initial)
-    model = model.to(device, memory_format=torch.channels_last).train()
-    x = _check(images).to(device)
-    y = torch.from_numpy(np.asarray(labels, np.int64)).to(device)
+        network.load_state_dict(initial)
+    network.to(device, memory_format=torch.channels_last).train()  # twice as fast on a CPU
+    x, y = check_images(images), torch.from_numpy(labels).float().to(device)
     draws = torch.Generator().manual_seed(seed)
-    n_batches = max(1, round(len(x) / recipe.batch_size))
-    n_steps = recipe.n_epochs * n_batches
-    optimizer = _optimizer(model, recipe)
-    history = np.zeros((3, recipe.n_epochs))
-    for epoch in range(recipe.n_epochs):
-        order = torch.randperm(len(x), generator=draws).to(device)
-        loss_sum, n_right = torch.zeros((), device=device), torch.zeros((), device=device)
-        batches = _augmented(x, order.tensor_split(n_batches), recipe.policy, draws)
-        for step, (batch, rows) in enumerate(batches, epoch * n_batches):
-            target = y[rows]
+    n_batches = max(1, round(len(x) / settings.batch_size))
+    optimizer = _optimizer(network, settings.lr)
+    for epoch in range(settings.n_epochs):
+        order = torch.randperm(len(x), generator=draws).tensor_split(n_batches)
+        for step, (batch, rows) in enumerate(_augmented(x, order, settings.policy, draws)):
+            progress = (epoch + (step + 0.5) / n_batches) / settings.n_epochs
             for group in optimizer.param_groups:
-                group["lr"] = _rate(recipe, (step + 0.5) / n_steps)
-            logits = model(batch).float()  # (B, 2)
-            if teachers:
-                loss = _distance(logits, teachers, batch, recipe.temperature)
-            else:
-                loss = F.cross_entropy(logits, target, label_smoothing=recipe.label_smoothing)
+                group["lr"] = settings.lr * _rate(progress)
+            batch = batch.to(device, memory_format=torch.channels_last)  # (B, 1, 30, 32)
+            outputs = network(batch)  # (B, 2)
+            margins, targets = outputs[:, 1] - outputs[:, 0], y[rows.to(device)]  # (B,)
+            if teacher is not None:
+                with torch.no_grad():
+                    targets = (teacher.margins(batch) / softness).sigmoid()
+                margins = margins / softness
+            # of two outputs, the cross entropy of their softmax
+            loss = F.binary_cross_entropy_with_logits(margins, targets)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            loss_sum += loss.detach() * len(target)
-            n_right += (logits.argmax(1) == target).sum()
-        lr = optimizer.param_groups[0]["lr"]
-        history[:, epoch] = float(loss_sum) / len(x), float(n_right) / len(x), lr
-    if initial is not None and recipe.blend < 1:
-        with torch.no_grad():
-            for name, value in model.state_dict().items():
-                if value.is_floating_point():
-                    value.lerp_(initial[name].to(value), 1 - recipe.blend)
-    names = ("loss", "accuracy", "lr")
-    return Trained(
-        model=model.eval(),
-        history=dict(zip(names, history, strict=True)),
-        seconds=time.perf_counter() - started,
-    )
+    return network.eval()
 
 
-@torch.no_grad()
-def predict_probs(
-    models: nn.Module | Sequence[nn.Module],
-    images: np.ndarray,
-    *,
-    mirror: bool = True,
-    shift: int = 1,
-    doubt: float | None = None,
-    batch_size: int = 256,
-) -> np.ndarray:
-    """Return the probability of sunglasses per image, float64 (N,).
-
-    Args:
-        models: one network or several, whose logits are averaged; on one device.
-        images: uint8 (N, 30, 32).
-        mirror: whether the logits of the mirrored image are averaged in.
-        shift: pixels; unless 0, the logits of the image moved up, down, left and right by so much
-            (edge repeated) are averaged in, each also mirrored.
-        doubt: see `settle`; None: the mean of all views counts for every picture.
-        batch_size: images at once; changes nothing but memory and time.
-    """
-    models = [models] if isinstance(models, nn.Module) else list(models)
-    if not models:
-        raise SglibError("predict_probs needs at least one model, got none")
-    for model in models:
-        model.to(memory_format=torch.channels_last)  # twice as fast on a CPU
-    device = next(models[0].parameters()).device
-    inputs = to_input(images)
-    odds = []
-    for batch in inputs.split(batch_size) if len(inputs) else ():
-        seen = [
-            view.contiguous(memory_format=torch.channels_last)
-            for view in views(batch.to(device), mirror=mirror, shift=shift)
-        ]
-        looks = [torch.stack([m(view).double() for m in models]).mean(0) for view in seen]
-        margins = torch.stack(looks).diff(dim=2)[..., 0]  # (views, B)
-        odds.append(settle(margins[0], margins.mean(0), doubt).cpu())
-    return torch.cat(odds).sigmoid().numpy() if odds else np.empty(0)
-
-
-def views(images: Tensor, *, mirror: bool, shift: int) -> list[Tensor]:
-    """Return the views of a picture whose logits are averaged, the picture itself first.
-
-    Args:
-        images: float (B, 1, H, W).
-        mirror: each view also mirrored.
-        shift: pixels up, down, left and right (edge repeated); 0 = none.
-    """
-    found = [images]
-    if shift:
-        height, width = images.shape[-2:]
-        padded = F.pad(images, (shift,) * 4, mode="replicate")
-        places = ((0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift))
-        found += [padded[..., y : y + height, x : x + width] for y, x in places]
-    return found + [flip(view) for view in found] if mirror else found
-
-
-def settle(first: Tensor, mean: Tensor, doubt: float | None) -> Tensor:
-    """Return the margins that count, (N,), in log-odds.
-
-    Nearly all pictures are clear at first sight, and what other views say of them changes nothing:
-    they can be spared.
-
-    Args:
-        first: margins of the pictures as they are, (N,).
-        mean: margins averaged over all views, (N,).
-        doubt: where the first margin is larger than this in absolute value it stands alone, below
-            half of it the mean counts, in between a mixture, so that no answer jumps. None: the
-            mean always.
-    """
-    if doubt is None:
-        return mean
-    share = ((doubt - first.abs()) / (doubt / 2)).clamp(0, 1)
-    return first + share * (mean - first)
-
-
-def to_input(images: np.ndarray) -> Tensor:
-    """Return uint8 images (N, H, W) as float32 (N, 1, H, W) in [0, 1].
-
-    Raises:
-        SglibError: another type or shape.
-    """
-    return _scale(_check(images))
-
-
-def _check(images: np.ndarray) -> Tensor:
-    if images.dtype != np.uint8 or images.ndim != 3:
-        raise SglibError(f"images must be uint8 (N, H, W), got {images.dtype} {images.shape}")
-    return torch.from_numpy(np.ascontiguousarray(images)).unsqueeze(1)
-
-
-def _scale(images: Tensor) -> Tensor:
-    return images.float().div_(255)
+def _fresh(name: str, seed: int) -> nn.Module:
+    # PyTorch's initialisers draw from a global generator; its state is put back.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(name)
 
 
 def _augmented(
@@ -240,42 +256,21 @@ def _augmented(
     """Yield augmented images and their rows, batch by batch; many are augmented at once."""
     for start in range(0, len(batches), _BLOCK):
         block = batches[start : start + _BLOCK]
-        shown = policy(_scale(x[torch.cat(list(block))]), draws)
-        parts = shown.contiguous(memory_format=torch.channels_last).split([len(r) for r in block])
-        yield from zip(parts, block, strict=True)
+        shown = policy(to_unit(x[torch.cat(list(block))]), draws)
+        yield from zip(shown.split([len(rows) for rows in block]), block, strict=True)
 
 
-def _distance(
-    logits: Tensor, teachers: Sequence[nn.Module], images: Tensor, temperature: float
-) -> Tensor:
-    with torch.no_grad():
-        taught = torch.stack([teacher(images) for teacher in teachers]).mean(0)
-        target = (taught.float() / temperature).softmax(1)  # (B, 2)
-    return F.cross_entropy(logits / temperature, target)
-
-
-def _fresh(name: str, seed: int) -> nn.Module:
-    # PyTorch's initialisers draw from a global generator; its state is put back.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return build_network(name)
-
-
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Module, lr: float) -> torch.optim.Optimizer:
     # Decay on gains and biases would pull the normalised features to zero for nothing.
-    parts = (
-        [p for p in model.parameters() if (p.ndim > 1) is weights] for weights in (True, False)
-    )
-    groups = [
-        {"params": params, "weight_decay": decay}
-        for params, decay in zip(parts, (recipe.weight_decay, 0.0), strict=True)
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    decayed = {"params": weights, "weight_decay": _WEIGHT_DECAY}
+    kept = {"params": others, "weight_decay": 0.0}
+    return torch.optim.AdamW([decayed, kept], lr=lr, fused=True)
 
 
-def _rate(recipe: Recipe, progress: float) -> float:
-    """Return the learning rate at `progress` in [0, 1] of the training."""
-    if progress < recipe.warmup:
-        return recipe.lr * progress / recipe.warmup
-    falling = (progress - recipe.warmup) / (1 - recipe.warmup)
-    return recipe.lr * 0.5 * (1 + float(np.cos(np.pi * falling)))
+def _rate(progress: float) -> float:
+    """Return the share of the largest learning rate at `progress` in [0, 1] of the training."""
+    if progress < _WARMUP:
+        return progress / _WARMUP
+    return 0.5 * (1 + float(np.cos(np.pi * (progress - _WARMUP) / (1 - _WARMUP))))

@@ -1,71 +1,31 @@
 """The reference engine: a readable PyTorch loop that states the method.
 
-Source: paper §4.1. Any device; `compiled.py` does the same faster on a CPU and is held to this.
+Source: paper §4.1. Any network, any device; the compiled engine does the same faster for the
+paper's two on a CPU and is held to this.
 """
 
-import dataclasses
+import functools
 import time
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from sglib import SglibError
-from sglib.data.augment import flip
-from sglib.models.networks import ConvNN, build_model
+from sglib.data.augment import METHODS, flip
+from sglib.models.networks import build
 from sglib.training.schedule import Schedule
-from sglib.training.settings import Experiment
-
-HISTORY = ("fit_loss", "fit_acc", "train_loss", "train_acc", "val_loss", "val_acc")
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class FitData:
-    """The images and labels of one run.
-
-    Args:
-        train_images, val_images: uint8 (N, 30, 32); the validation part may be empty.
-        train_labels, val_labels: int64 (N,), 1 = sunglasses.
-    """
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    val_images: np.ndarray
-    val_labels: np.ndarray
+from sglib.training.settings import (
+    HISTORY,
+    METHODS_OF_TABLE_1,
+    Experiment,
+    Fit,
+    FitData,
+    scale_pixels,
+)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Fit:
-    """What a run yields.
-
-    Args:
-        history: name in `HISTORY` → float64 (n_epochs,). `fit_*` are means over the samples as
-            they were trained on (mirrored, dropout on, weights still moving); `train_*` and
-            `val_*` are measured after the epoch on the unchanged images, dropout off. Losses in
-            nats, accuracies in [0, 1]; `val_*` is NaN without validation images.
-        weights: PyTorch parameter name → float32 array, after the last epoch.
-        val_probs: float64 (n_val,), probability of sunglasses after the last epoch.
-        engine: which engine ran.
-        seconds: wall time of the run.
-    """
-
-    history: dict[str, np.ndarray]
-    weights: dict[str, np.ndarray]
-    val_probs: np.ndarray
-    engine: str
-    seconds: float
-
-
-def scale_pixels(images: np.ndarray, scaling: str) -> np.ndarray:
-    """Return uint8 images as float32 in [0, 1] ("unit") or [-1, 1] ("symmetric")."""
-    if scaling == "unit":
-        return images.astype(np.float32) / np.float32(255)
-    if scaling == "symmetric":
-        return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
-    raise SglibError(f"scaling must be unit or symmetric, got {scaling!r}")
-
-
+@torch.random.fork_rng(devices=[])
 def fit_reference(
     experiment: Experiment,
     data: FitData,
@@ -80,11 +40,12 @@ def fit_reference(
         experiment: the settings.
         data: what to train and validate on.
         schedule: from `make_schedule(experiment, len(data.train_images), seed)`.
-        device: a PyTorch device, "cpu" or "cuda".
+        device: a PyTorch device: "cpu", "cuda" or "mps".
         dtype: float64 is for comparing engines.
     """
     started = time.perf_counter()
-    model = build_model(experiment.model, head=experiment.head, p_drop=experiment.p_drop)
+    torch.manual_seed(schedule.torch_seed)
+    model = build(experiment.model, head=experiment.head, p_drop=experiment.p_drop)
     model.load_state_dict({k: torch.from_numpy(v) for k, v in schedule.initial.items()})
     model.to(device, dtype)
     images, val_images = (
@@ -97,6 +58,13 @@ def fit_reference(
     order = torch.from_numpy(schedule.order.astype(np.int64)).to(device)
     flips = torch.from_numpy(schedule.flips).to(device) if schedule.flips.any() else None
     masks = None if schedule.masks is None else torch.from_numpy(schedule.masks).to(device)
+    change = flip
+    if experiment.augment in METHODS_OF_TABLE_1:
+        method = METHODS[experiment.augment]
+        # Where the strength is a probability, `augment_fraction` is it already.
+        strength = 1.0 if method.unit == "probability" else method.usual
+        generator = torch.Generator().manual_seed(schedule.torch_seed)
+        change = functools.partial(method, strength=strength, generator=generator)
 
     # L2 is Adam's weight_decay: λw is added to the gradient, as formulas (1) and (3) say.
     optimizer = torch.optim.Adam(
@@ -105,23 +73,23 @@ def fit_reference(
     history: dict[str, list[float]] = {name: [] for name in HISTORY}
     for epoch in range(experiment.n_epochs):
         model.train()
-        loss_sum = torch.zeros((), device=device, dtype=torch.float64)
-        n_right = torch.zeros((), device=device, dtype=torch.int64)
+        losses, n_right = [], torch.zeros((), device=device, dtype=torch.int64)
         for start in range(0, order.shape[1], experiment.batch_size):
             batch = slice(start, start + experiment.batch_size)
             rows = order[epoch, batch]  # (B,)
             shown = images[rows]  # (B, 1, 30, 32)
             if flips is not None:
-                shown = torch.where(flips[epoch, batch, None, None, None], flip(shown), shown)
+                shown = torch.where(flips[epoch, batch, None, None, None], change(shown), shown)
             mask = None if masks is None else masks[epoch, batch]
-            outputs = model(shown, mask)  # (B, 2)
+            outputs = model(shown) if mask is None else model(shown, mask)  # (B, 2)
             loss = F.cross_entropy(outputs, labels[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            loss_sum += loss.detach() * len(rows)
+            losses.append(loss.detach() * len(rows))
             n_right += (outputs.argmax(1) == labels[rows]).sum()
-        history["fit_loss"].append(float(loss_sum) / order.shape[1])
+        # added up on the CPU: Apple's GPUs have no float64
+        history["fit_loss"].append(float(torch.stack(losses).cpu().double().sum()) / order.shape[1])
         history["fit_acc"].append(float(n_right) / order.shape[1])
         for part, x, y in (("train", images, labels), ("val", val_images, val_labels)):
             loss_value, accuracy, probs = evaluate(model, x, y)
@@ -137,7 +105,7 @@ def fit_reference(
 
 
 @torch.no_grad()
-def evaluate(model: ConvNN, images: Tensor, labels: Tensor) -> tuple[float, float, np.ndarray]:
+def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float, np.ndarray]:
     """Return mean loss, accuracy and probabilities of sunglasses, dropout off.
 
     Args:
@@ -153,6 +121,6 @@ def evaluate(model: ConvNN, images: Tensor, labels: Tensor) -> tuple[float, floa
     model.eval()
     outputs = model(images)  # (N, 2)
     loss = F.cross_entropy(outputs, labels)
-    accuracy = (outputs.argmax(1) == labels).double().mean()
-    probs = outputs.double().softmax(1)[:, 1]
-    return float(loss), float(accuracy), probs.cpu().numpy()
+    accuracy = (outputs.argmax(1) == labels).cpu().double().mean()
+    probs = outputs.cpu().double().softmax(1)[:, 1]
+    return float(loss), float(accuracy), probs.numpy()

@@ -13,7 +13,8 @@ import threading
 import numpy as np
 import torch
 
-from sglib.models.networks import build_model
+from sglib import SglibError
+from sglib.models.networks import build
 from sglib.training.settings import Experiment
 
 _INIT, _ORDER, _AUGMENT, _DROPOUT = range(4)  # one stream of random numbers each
@@ -28,14 +29,17 @@ class Schedule:
         initial: PyTorch parameter name → float32 array, PyTorch's default initialisation.
         order: int32 (n_epochs, S), rows of the training part in the order they are shown. A
             mini-batch is the next `batch_size` of them; the last of an epoch may be smaller.
-        flips: bool (n_epochs, S), whether the sample is shown mirrored.
+        flips: bool (n_epochs, S), whether the sample is shown mirrored, or changed by the method of
+            Table 1 that the experiment names.
         masks: uint8 (n_epochs, S, n_hidden), 1 = the unit of fc1 is kept; None without dropout.
+        torch_seed: of what is drawn on the way, by a method of Table 1 or by a user's network.
     """
 
     initial: dict[str, np.ndarray]
     order: np.ndarray
     flips: np.ndarray
     masks: np.ndarray | None
+    torch_seed: int = 0
 
 
 def make_schedule(experiment: Experiment, n_train: int, seed: int | tuple[int, ...]) -> Schedule:
@@ -45,6 +49,9 @@ def make_schedule(experiment: Experiment, n_train: int, seed: int | tuple[int, .
         experiment: its model, epochs, augmentation and dropout count.
         n_train: number of training images, before augmentation adds copies.
         seed: one or several non-negative integers; each combination is a stream of its own.
+
+    Raises:
+        SglibError: dropout is asked of a network that has no layer fc1.
     """
     initial = _initial_weights(experiment, seed)
     rows = np.arange(n_train, dtype=np.int32)
@@ -59,15 +66,20 @@ def make_schedule(experiment: Experiment, n_train: int, seed: int | tuple[int, .
     shuffle = _rng(seed, _ORDER)
     places = np.stack([shuffle.permutation(n_samples) for _ in range(n_epochs)])
     order, flips = rows[places], mirrored[places]
-    if experiment.augment == "flip_each":
+    if experiment.augment not in ("none", "flip_add"):
         # The code comment's reading: each image is mirrored with a probability, anew each epoch.
         flips = draw.random((n_epochs, n_samples)) < experiment.augment_fraction
     masks = None
     if experiment.p_drop > 0:
+        if "fc1.bias" not in initial:
+            raise SglibError(
+                f"{experiment.model}: p_drop drops units of a layer fc1, which this network has "
+                "not; expected one and forward(images, mask=None), or p_drop 0"
+            )
         n_hidden = len(initial["fc1.bias"])
         uniform = _rng(seed, _DROPOUT).random((n_epochs, n_samples, n_hidden), dtype=np.float32)
         masks = (uniform >= experiment.p_drop).astype(np.uint8)
-    return Schedule(initial, order, flips, masks)
+    return Schedule(initial, order, flips, masks, torch_seed=int(draw.integers(2**63)))
 
 
 def _rng(seed: int | tuple[int, ...], stream: int) -> np.random.Generator:
@@ -78,5 +90,5 @@ def _initial_weights(experiment: Experiment, seed: int | tuple[int, ...]) -> dic
     state = np.random.SeedSequence(seed, spawn_key=(_INIT,)).generate_state(1, np.uint64)[0]
     with _torch_seed_lock, torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(state >> 1))  # PyTorch takes 63 bits
-        model = build_model(experiment.model)
+        model = build(experiment.model)
         return {name: value.numpy().copy() for name, value in model.state_dict().items()}

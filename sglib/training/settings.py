@@ -1,15 +1,22 @@
-"""The settings of one training run as a frozen row; `studies/tables.py` lists the rows of studies.
+"""What one training run is asked and what it yields; `studies/tables.py` lists the rows of studies.
 
 Nothing here imports torch or touches a file. The defaults are the paper's (§4.1).
 """
 
 import dataclasses
 
-from sglib import SglibError
+import numpy as np
 
-HEADS = ("sigmoid", "logit")
-AUGMENTS = ("none", "flip_add", "flip_each")
-SCALINGS = ("unit", "symmetric")
+from sglib import SglibError
+from sglib.models import HEADS, SCALINGS
+
+METHODS_OF_TABLE_1 = (  # the keys of data.augment.METHODS, which imports torch
+    *("flip_horizontal", "flip_vertical", "flip_both", "rotation", "scaling", "noise"),
+    *("colour_space", "contrast", "sharpness", "translation_horizontal", "translation_vertical"),
+    *("translation_both", "cropping"),
+)
+AUGMENTS = ("none", "flip_add", "flip_each", *METHODS_OF_TABLE_1)
+HISTORY = ("fit_loss", "fit_acc", "train_loss", "train_acc", "val_loss", "val_acc")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,16 +27,17 @@ class Experiment:
         SglibError: a value is out of its range or not one of the known names.
     """
 
-    name: str = "baseline_1"
-    section: str = "4.1"  # of the paper; "" where it is ours
-    model: str = "ConvNN_1"  # registry name, see models.py
+    name: str = ""  # where there is none, a study makes one of the settings
+    section: str = ""  # of the paper; "" where it is ours
+    model: str = "ConvNN_1"  # a name in `models.networks.NETWORKS`
     head: str = "sigmoid"  # what enters CrossEntropyLoss: the paper's sigmoid outputs, or logits
     n_epochs: int = 40
     batch_size: int = 1  # §4.1
     lr: float = 0.002  # §4.1, Adam
     l2: float = 0.0  # λ of formula (1): λ·½wᵀw, which is Adam's weight_decay (not AdamW's)
     p_drop: float = 0.0  # probability of zeroing a unit of fc1
-    augment: str = "none"  # "flip_add": the text's reading; "flip_each": the code comment's
+    # "flip_add": the text's reading; "flip_each": the code comment's; or a method of Table 1
+    augment: str = "none"
     augment_fraction: float = 0.25  # share of images added, or probability per image and epoch
     scaling: str = "unit"  # pixels to [0, 1] (text) or "symmetric": [-1, 1] (published code)
 
@@ -43,6 +51,8 @@ class Experiment:
         _in_range(self, "l2", 0.0, 1e3)
         _in_range(self, "p_drop", 0.0, 0.999)
         _in_range(self, "augment_fraction", 0.0, 1.0)
+        if self.augment in METHODS_OF_TABLE_1 and self.scaling != "unit":
+            _refuse(self, "scaling", "unit where a method of Table 1 augments")
 
     def settings(self) -> dict[str, object]:
         """Return what determines a run's result: every field but the name and the section.
@@ -58,9 +68,8 @@ class Experiment:
 
 
 def _one_of(row: Experiment, field: str, known: tuple[str, ...]) -> None:
-    value = getattr(row, field)
-    if value not in known:
-        raise SglibError(f"{row.name}: {field} must be one of {', '.join(known)}, got {value!r}")
+    if getattr(row, field) not in known:
+        _refuse(row, field, f"one of {', '.join(known)}")
 
 
 def _in_range(row: Experiment, field: str, low: float, high: float, *, kind: type = float) -> None:
@@ -68,4 +77,56 @@ def _in_range(row: Experiment, field: str, low: float, high: float, *, kind: typ
     allowed = int if kind is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, allowed) or not low <= value <= high:
         what = "a whole number" if kind is int else "a number"
-        raise SglibError(f"{row.name}: {field} must be {what} in [{low}, {high}], got {value!r}")
+        _refuse(row, field, f"{what} in [{low}, {high}]")
+    object.__setattr__(row, field, kind(value))  # 0 and 0.0 are one setting, and one key
+
+
+def _refuse(row: Experiment, field: str, expected: str) -> None:
+    whose = f"{row.name}: " if row.name else ""
+    raise SglibError(f"{whose}{field} must be {expected}, got {getattr(row, field)!r}")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FitData:
+    """The images and labels of one run.
+
+    Args:
+        train_images, val_images: uint8 (N, 30, 32); the validation part may be empty.
+        train_labels, val_labels: int64 (N,), 1 = sunglasses.
+    """
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    val_images: np.ndarray
+    val_labels: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Fit:
+    """What a run yields.
+
+    Args:
+        history: name in `HISTORY` → float64 (n_epochs,). `fit_*` are means over the samples as
+            they were trained on (mirrored, dropout on, weights still moving); `train_*` and
+            `val_*` are measured after the epoch on the unchanged images, dropout off. Losses in
+            nats, accuracies in [0, 1]; `val_*` is NaN without validation images.
+        weights: PyTorch parameter name → float32 array, after the last epoch.
+        val_probs: float64 (n_val,), probability of sunglasses after the last epoch.
+        engine: which engine ran.
+        seconds: wall time of the run.
+    """
+
+    history: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+    val_probs: np.ndarray
+    engine: str
+    seconds: float
+
+
+def scale_pixels(images: np.ndarray, scaling: str) -> np.ndarray:
+    """Return uint8 images as float32 in [0, 1] ("unit") or [-1, 1] ("symmetric")."""
+    if scaling == "unit":
+        return images.astype(np.float32) / np.float32(255)
+    if scaling == "symmetric":
+        return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    raise SglibError(f"scaling must be {' or '.join(SCALINGS)}, got {scaling!r}")

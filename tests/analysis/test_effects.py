@@ -1,138 +1,129 @@
-"""effects: differences that were put in come out, with the interval worked out by hand."""
+"""effects: differences by hand, words on made-up studies, the second run of the same study."""
 
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
-from run_fakes import make_frame, make_grid
+from flat_runs import make_frame, make_run, make_study
 from scipy import stats as sps
 
-from sglib.analysis.effects import effects, readable, sentence
+from sglib.analysis import effects
+from sglib.analysis.effects import PEOPLE, PHOTOGRAPHS, Pair
+from sglib.analysis.runs import flatten
 
-BASE = [0.90, 0.92, 0.94, 0.96]
-DIFFERENCES = [0.02, 0.04, 0.0, 0.06]  # mean 0.03, sample variance 0.002 / 3
+
+def two_designs(accuracy: dict[str, float], **fields: object) -> pd.DataFrame:
+    frames = [
+        make_study(accuracy, **fields),
+        make_study(accuracy, scheme="person", n_folds=12, **fields),
+    ]
+    return flatten(pd.concat(frames))
 
 
-def frame_of(**rows):
-    return make_frame(
-        *(
-            run
-            for name, differences in rows.items()
-            for run in make_grid(
-                name, [base + d for base, d in zip(BASE, differences, strict=True)]
-            )
+def test_differences_are_paired_and_signed() -> None:
+    rows = [
+        make_run("flip_1", val_acc=0.9, train_acc=0.99),
+        make_run("baseline_1", val_acc=0.85, train_acc=0.95),
+        make_run("baseline_1", seed=1, val_acc=0.1),  # no partner
+    ]
+    runs = flatten(make_frame(*rows))
+
+    def one(*pair: str) -> float:
+        return effects.differences(runs, Pair(*pair), PHOTOGRAPHS, "all runs")["difference"].item()
+
+    assert one("flip_1", "baseline_1") == pytest.approx(0.05)
+    assert one("flip_1") == pytest.approx(0.09)
+    assert one("flip_1", "baseline_1", "gap") == pytest.approx(0.01)  # 0.10 becomes 0.09
+
+
+def test_learned_needs_both_runs_of_a_pair() -> None:
+    rows = [make_run(name, seed=i) for name in ("flip_1", "baseline_1") for i in range(3)]
+    rows.append(make_run("flip_1", seed=3, train_acc=0.5))
+    rows.append(make_run("baseline_1", seed=3))
+    runs = flatten(make_frame(*rows))
+    counts = [
+        len(effects.differences(runs, Pair("flip_1", "baseline_1"), PHOTOGRAPHS, which))
+        for which in ("all runs", "learned")
+    ]
+    assert counts == [4, 3]
+
+
+def test_a_repetition_and_a_person_are_one_observation() -> None:
+    found = pd.DataFrame(
+        {"seed": [0, 0, 1, 1], "fold": [0, 1, 0, 1], "difference": [0.0, 0.2, 0.4, 0.8]}
+    )
+    assert effects.units(found, PHOTOGRAPHS).tolist() == pytest.approx([0.1, 0.6])
+    assert effects.units(found, PEOPLE).tolist() == pytest.approx([0.2, 0.5])
+
+
+def test_words_on_a_made_up_study() -> None:
+    runs = two_designs({"baseline_1": 0.85, "flip_1": 0.852, "l2_1": 0.95, "final_1": 0.75})
+    pairs = [(row, "baseline_1") for row in ("flip_1", "l2_1", "final_1")]
+    table = effects.compare(runs, pairs)
+    assert len(table) == 2 * 2 * 3
+    for _, part in table.groupby(["question", "population"]):
+        assert part["word"].tolist() == ["equivalent", "better", "worse"]
+    assert table["seeds"].isna().all()
+    assert set(table[table["question"] == PEOPLE]["n"]) == {12}
+    assert set(table[table["question"] == PHOTOGRAPHS]["n"]) == {10}
+    row = table[table["question"] == PHOTOGRAPHS].iloc[0]
+    assert row["low"] < row["effect"] < row["high"]
+    assert row["delta"] == pytest.approx(1 / 75)
+    assert table["technique"].iloc[0] == "flip"
+
+
+def test_what_is_open_tells_how_many_would_decide() -> None:
+    runs = two_designs({"baseline_1": 0.85, "flip_1": 0.855}, n_seeds=4, sd=0.15)
+    table = effects.compare(runs, [("flip_1", "baseline_1")]).set_index("question")
+    assert (table["word"] == "open").all()
+    photographs, people = table.loc[PHOTOGRAPHS].iloc[0], table.loc[PEOPLE].iloc[0]
+    assert photographs["seeds"] > 4
+    assert math.isnan(photographs["people"])
+    assert people["people"] > 12
+    assert people["seeds"] > 4
+
+
+def test_one_design_alone_and_one_seed_alone() -> None:
+    runs = flatten(make_study({"baseline_1": 0.9, "flip_1": 0.95}, n_seeds=1))
+    table = effects.compare(runs, [("flip_1", "baseline_1")])
+    assert set(table["question"]) == {PHOTOGRAPHS}
+    assert set(table["word"]) == {"open"}  # one repetition says nothing
+    assert table["low"].isna().all()
+
+
+def test_failures_are_compared_by_fisher() -> None:
+    runs = flatten(
+        pd.concat(
+            [make_study({"baseline_1": 0.9}, failed=0.4), make_study({"final_1": 0.9}, failed=0.02)]
         )
     )
-
-
-@pytest.fixture
-def table():
-    frame = frame_of(
-        baseline_1=[0] * 4, flip_1=DIFFERENCES, dropout50_1=[-0.21, -0.20, -0.19, -0.20]
-    )
-    return effects(frame, [("flip_1", "baseline_1"), ("dropout50_1", "baseline_1")])
-
-
-def test_known_differences(table):
-    assert table["mean"].tolist() == pytest.approx([0.03, -0.2])
-    assert table["n"].tolist() == [4, 4]
-    np.testing.assert_allclose(table.loc[0, "values"], DIFFERENCES, atol=1e-12)
-    assert table["label"].tolist() == ["flip_1 − baseline_1", "dropout50_1 − baseline_1"]
-    assert table["technique"].tolist() == ["flip", "dropout50"]
-    assert table["row"].tolist() == ["flip_1", "dropout50_1"]
-    assert table["reference"].tolist() == ["baseline_1"] * 2
-
-
-def test_interval_and_p_are_nadeau_and_bengios(table):
-    # error² = (1/n + n_val/n_train)·sd² = (1/4 + 75/300)·0.002/3
-    error = math.sqrt(0.5 * 0.002 / 3)
-    half = sps.t.ppf(0.975, 3) * error
-    assert table.loc[0, ["low", "high"]].tolist() == pytest.approx([0.03 - half, 0.03 + half])
-    assert table.loc[0, "p"] == pytest.approx(2 * sps.t.sf(0.03 / error, 3))
-
-
-def test_p_is_corrected_for_all_comparisons_asked_for(table):
-    p = table["p"]
-    assert p[1] < p[0]
-    assert table["p_holm"].tolist() == pytest.approx([p[0], 2 * p[1]])
-    frame = frame_of(baseline_1=[0] * 4, flip_1=DIFFERENCES)
-    alone = effects(frame, [("flip_1", "baseline_1")])
-    assert alone.loc[0, "p_holm"] == alone.loc[0, "p"] == pytest.approx(p[0])
-
-
-def test_the_other_direction_changes_the_sign():
-    frame = frame_of(baseline_1=[0] * 4, flip_1=DIFFERENCES)
-    there, back = (
-        effects(frame, [pair]) for pair in (("flip_1", "baseline_1"), ("baseline_1", "flip_1"))
-    )
-    assert back.loc[0, "mean"] == pytest.approx(-there.loc[0, "mean"])
-    assert back.loc[0, "low"] == pytest.approx(-there.loc[0, "high"])
-    assert back.loc[0, "p"] == pytest.approx(there.loc[0, "p"])
-
-
-def test_another_measure():
-    frame = frame_of(baseline_1=[0] * 4, flip_1=DIFFERENCES)
-    found = effects(frame, [("flip_1", "baseline_1")], measure="train_loss")
-    assert found.loc[0, ["mean", "low", "high", "p"]].tolist() == [0, 0, 0, 1]
-
-
-def test_only_pairs_count():
-    frame = pd.concat([frame_of(baseline_1=[0] * 4), frame_of(flip_1=DIFFERENCES).iloc[:3]])
-    found = effects(frame, [("flip_1", "baseline_1")])
-    assert found.loc[0, "n"] == 3
-    assert found.loc[0, "mean"] == pytest.approx(0.02)
-
-
-def test_a_row_that_was_not_run_is_named():
-    with pytest.raises(ValueError, match="no runs of flip_1"):
-        effects(frame_of(baseline_1=[0] * 4), [("flip_1", "baseline_1")])
-
-
-def test_readable_is_in_percentage_points(table):
-    found = readable(table)
-    half = 100 * sps.t.ppf(0.975, 3) * math.sqrt(0.5 * 0.002 / 3)
-    assert found.index.tolist() == table["label"].tolist()
-    assert found.columns.tolist() == [
-        *("difference (points)", "95 % interval", "p (Holm)", "n pairs"),
+    table = effects.compare_failures(runs, [("final_1", "baseline_1")])
+    row = table.iloc[0]
+    counts = [
+        [row["failed"], 50 - row["failed"]],
+        [row["failed_reference"], 50 - row["failed_reference"]],
     ]
-    assert found.iloc[0].tolist() == [
-        "+3.00",
-        f"[{3 - half:+.2f}, {3 + half:+.2f}]",
-        f"{table.loc[0, 'p_holm']:.3f}",
-        4,
-    ]
-    assert found.iloc[1, 0] == "-20.00"
+    assert row["p_holm"] == pytest.approx(sps.fisher_exact(counts).pvalue)
+    assert (row["n"], row["n_reference"], len(table)) == (50, 50, 1)
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "words"),
-    [
-        (0.001, 0.059, "is better"),
-        (-0.059, -0.001, "is worse"),
-        (-0.001, 0.061, "makes no difference that these runs could show"),
-        (0.0, 0.06, "makes no difference that these runs could show"),
-        (-0.06, 0.0, "makes no difference that these runs could show"),
-    ],
-)
-def test_better_needs_an_interval_that_excludes_zero(low, high, words):
-    effect = pd.Series(
-        {
-            "row": "flip_1",
-            "reference": "baseline_1",
-            "mean": (low + high) / 2,
-            "low": low,
-            "high": high,
-            "n": 4,
-        }
+def test_the_same_runs_again() -> None:
+    first = make_study({"baseline_1": 0.9, "baseline_2": 0.9}, n_seeds=40)
+    noise = np.random.default_rng(1).normal(0, 0.02, len(first))
+    second = first.assign(
+        engine="another",
+        val_acc=[row + add for row, add in zip(first["val_acc"], noise, strict=True)],
     )
-    said = sentence(effect)
-    assert said.startswith(f"`flip_1` against `baseline_1` {words}: ")
-    assert said.endswith(
-        f"{50 * (low + high):+.2f} points [{100 * low:+.2f}, {100 * high:+.2f}] (n = 4 pairs)"
-    )
-
-
-def test_the_sentence_of_a_computed_effect(table):
-    assert " is worse: -20.00 points [" in sentence(table.iloc[1])
-    assert " makes no difference that these runs could show: +3.00 " in sentence(table.iloc[0])
+    second.at[0, "train_acc"] = np.full(12, 0.5)
+    found = effects.again(flatten(first), flatten(second))
+    assert len(found) == len(first)
+    assert (found["population"] == "failed once").sum() == 1
+    spread = effects.spread(found[found["population"] == "learned"])
+    assert spread["sd"] == pytest.approx(0.02, rel=0.15)
+    assert spread["q05"] < -0.02 < 0.02 < spread["q95"]
+    rows = effects.aa_rows(found)
+    assert rows["row"].tolist() == ["baseline_1", "baseline_2"]
+    assert (rows["low"] < 0.004).all()
+    assert (rows["high"] > -0.004).all()
+    assert set(rows["word"]) == {""}

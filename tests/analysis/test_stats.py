@@ -1,238 +1,226 @@
-"""Intervals and tests: hand-worked cases, scipy and statsmodels as oracles, simulated error rates.
+"""Intervals and tests: scipy and statsmodels as oracles, levels and coverages by simulation.
 
-Every simulation is seeded; its bounds are the promises of the docstrings.
+Every simulation is seeded and has the sizes of the study: 12 people, 100 repetitions of five
+folds, failure rates of a few per cent, accuracies near 1. A tolerance is three standard errors.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from scipy import stats as sps
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import TTestPower
+from statsmodels.stats.weightstats import DescrStatsW
 
 from sglib.analysis import stats
 
-# Interval
+DELTA = 1 / 75
+Draw = Callable[[np.random.Generator, float], np.ndarray]
 
 
-def test_interval_excludes_only_what_lies_outside() -> None:
-    interval = stats.Interval(0.02, 0.0, 0.04, 12, "t over people")
-    assert [interval.excludes(x) for x in (-0.001, 0.0, 0.02, 0.04, 0.041)] == [
-        True,
-        False,
-        False,
-        False,
-        True,
-    ]
-    assert interval.excludes() is False
-    assert stats.Interval(0.02, 0.001, 0.04, 12, "").excludes()
+def repetitions(rng: np.random.Generator, mean: float) -> np.ndarray:
+    """100 differences of two 5-fold means: whole images of 375."""
+    right = rng.binomial(75, [[0.95 + mean], [0.95]], (5, 2, 100)).sum(0)
+    return (right[0] - right[1]) / 375
 
 
-def test_an_undefined_interval_excludes_nothing() -> None:
-    assert not stats.Interval(0.5, math.nan, math.nan, 1, "").excludes(0.0)
+def with_failures(rng: np.random.Generator, mean: float) -> np.ndarray:
+    """The same where 8 % of the runs end at one half: skewed and wide."""
+    accuracy = np.where(rng.random((2, 5, 100)) < 0.08, 0.5, rng.normal(0.95, 0.02, (2, 5, 100)))
+    return (accuracy[0] - accuracy[1]).mean(0) + mean
 
 
-def test_interval_prose() -> None:
-    interval = stats.Interval(0.0125, -0.004, 0.0289, 12, "t over people", level=0.9)
-    assert f"{interval:+.1%}" == "+1.2% [-0.4%, +2.9%]"
-    assert interval.text() == "0.013 [-0.004, 0.029] (90% interval, t over people, n = 12)"
-    assert interval.text(percent=True, digits=2, sign=True).startswith("+1.25% [-0.40%, +2.89%]")
+def people(rng: np.random.Generator, mean: float) -> np.ndarray:
+    """12 people: an effect of their own, and what 100 seeds leave of the seeds' noise."""
+    return mean + rng.normal(0, 0.01, 12) + rng.normal(0, 0.08, (12, 100)).mean(1)
 
 
-# t
-
-
-def test_t_interval_by_hand() -> None:
-    # mean 2, sd 1, t(0.975, 2) = 4.302653, so 2 ± 4.302653 / √3.
-    interval = stats.t_interval([1, 2, 3])
-    half = 4.302653 / math.sqrt(3)
-    assert stats.mean_sd([1, 2, 3]) == (2, 1)
-    assert (interval.low, interval.high) == pytest.approx((2 - half, 2 + half), abs=1e-6)
-    assert interval.n == 3
-
-
-@pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
+@pytest.mark.parametrize("level", [0.9, 0.95])
 def test_t_interval_is_scipys(level: float) -> None:
     values = np.random.default_rng(0).normal(size=17)
     expected = sps.ttest_1samp(values, 0).confidence_interval(level)
     interval = stats.t_interval(values, level=level)
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+    assert interval.n == 17
 
 
-def test_equal_values_have_no_spread() -> None:
-    assert stats.mean_sd([0.1] * 3) == (pytest.approx(0.1), 0.0)
+def test_an_interval_of_one_value_or_of_equal_ones() -> None:
+    one = stats.t_interval([0.2])
+    assert (one.mean, one.n) == (0.2, 1)
+    assert math.isnan(one.low)
+    assert f"{stats.t_interval([0.1] * 3):.2f}" == "0.10 [0.10, 0.10]"
+    with pytest.raises(ValueError, match="finite"):
+        stats.t_interval([0.1, math.nan])
 
 
-@pytest.mark.parametrize("values", [[], [1.0], [1.0, math.nan], [[1.0, 2.0]], [1.0, math.inf]])
-def test_too_few_or_broken_values_are_refused(values: list) -> None:
-    with pytest.raises(ValueError, match="2 or more"):
-        stats.t_interval(values)
+@pytest.mark.parametrize("draw", [repetitions, with_failures, people])
+def test_t_interval_covers(draw: Draw) -> None:
+    rng = np.random.default_rng(1)
+    intervals = [stats.t_interval(draw(rng, 0.005)) for _ in range(1500)]
+    covered = np.mean([i.low <= 0.005 <= i.high for i in intervals])
+    assert covered == pytest.approx(0.9, abs=3 * math.sqrt(0.09 / 1500))
 
 
-@pytest.mark.parametrize("level", [0, 1, 95])
-def test_levels_are_fractions(level: float) -> None:
-    with pytest.raises(ValueError, match="level"):
-        stats.t_interval([1, 2], level=level)
+@pytest.mark.parametrize("mean", [-0.03, -0.01, 0.0, 0.012, 0.02])
+def test_judge_is_scipys_and_statsmodels(mean: float) -> None:
+    values = repetitions(np.random.default_rng(2), 0) + mean
+    judged = stats.judge(values, DELTA)
+    for statement, border, side in (
+        ("better", DELTA, "greater"),
+        ("not better", DELTA, "less"),
+        ("worse", -DELTA, "less"),
+        ("not worse", -DELTA, "greater"),
+    ):
+        expected = sps.ttest_1samp(values, border, alternative=side).pvalue
+        assert judged.p[statement] == pytest.approx(expected)
+    tost = DescrStatsW(values).ttost_mean(-DELTA, DELTA)[0]
+    assert judged.p["equivalent"] == pytest.approx(tost)
 
 
-def test_corrected_t_by_hand() -> None:
-    # mean 0.02, sd 0.01, 5 folds of 80/20: error = √(1/5 + 1/4) · sd, not √(1/5) · sd.
-    differences = 0.02 + 0.01 * np.array([-1, -1, 0, 1, 1])
-    result = stats.corrected_t(differences, n_train=80, n_val=20)
-    t = 0.02 / (0.01 * math.sqrt(0.2 + 0.25))
-    assert result.effect == pytest.approx(0.02)
-    assert result.p == pytest.approx(2 * sps.t.sf(t, 4))
-    half = 2.776445 * 0.01 * math.sqrt(0.45)
-    assert (result.interval.low, result.interval.high) == pytest.approx(
-        (0.02 - half, 0.02 + half), abs=1e-7
+def test_flip_p_is_scipys_permutation_test() -> None:
+    values = np.random.default_rng(3).normal(0.3, 1, 9)
+    expected = sps.permutation_test(
+        (values,), np.mean, permutation_type="samples", alternative="greater", n_resamples=np.inf
     )
+    assert stats.flip_p(values) == pytest.approx(expected.pvalue)
+    assert stats.flip_p(np.ones(12)) == 1 / 4096
+    assert stats.flip_p(np.zeros(12)) == 1
+    many = np.random.default_rng(3).normal(0.2, 1, 40)  # beyond the exact ones: drawn patterns
+    assert stats.flip_p(many) == pytest.approx(stats._t_p(many), abs=0.02)
 
 
-def test_corrected_t_without_a_correction_is_the_paired_t() -> None:
-    a, b = np.random.default_rng(1).normal(size=(2, 50))
-    expected = sps.ttest_rel(a, b)
-    result = stats.corrected_t(a - b, n_train=1e12, n_val=1)
-    assert result.p == pytest.approx(expected.pvalue, rel=1e-6)
-    low, high = expected.confidence_interval()
-    assert (result.interval.low, result.interval.high) == pytest.approx((low, high), rel=1e-6)
+def test_one_unit_says_nothing_and_equal_units_say_it_surely() -> None:
+    assert set(stats.judge([0.5], DELTA).p.values()) == {1.0}
+    sure = stats.judge([0.5] * 3, DELTA)
+    assert (sure.word, sure.p["better"]) == ("better", 0)
+    assert stats.judge([0.0] * 3, DELTA).word == "equivalent"
 
 
-def test_corrected_t_interval_and_p_agree_at_the_boundary() -> None:
-    differences = np.random.default_rng(2).normal(size=10)
-    interval = stats.corrected_t(differences, n_train=4, n_val=1).interval
-    shifted = stats.corrected_t(differences - interval.low, n_train=4, n_val=1)
-    assert shifted.p == pytest.approx(0.05)
-
-
-def test_corrected_t_without_spread() -> None:
-    assert stats.corrected_t([0.0] * 5, n_train=4, n_val=1).p == 1
-    assert stats.corrected_t([0.1] * 5, n_train=4, n_val=1).p == 0
-
-
-def test_corrected_t_needs_sizes() -> None:
-    with pytest.raises(ValueError, match="n_train and n_val"):
-        stats.corrected_t([1, 2], n_train=0, n_val=75)
-
-
-def nearest_mean_accuracy(x: np.ndarray, y: np.ndarray, val: np.ndarray) -> np.ndarray:
-    """Accuracy (S,) on the rows `val` of S data sets x (S, N, D), y (S, N) in ±1."""
-    train = np.setdiff1d(np.arange(x.shape[1]), val)
-    sides = [(y[:, train] == side).astype(float) for side in (-1, 1)]
-    low, high = (np.einsum("sn,snd->sd", m, x[:, train]) / m.sum(1, keepdims=True) for m in sides)
-    scores = np.einsum("snd,sd->sn", x[:, val], high - low)
-    scores -= ((high**2).sum(1) - (low**2).sum(1))[:, None] / 2
-    return (np.sign(scores) == y[:, val]).mean(1)
-
-
+@pytest.mark.parametrize("border", [-DELTA, DELTA])
 @pytest.mark.parametrize(
-    ("signal", "n_repetitions", "most"),
-    [
-        (0.3, 10, 0.06),  # both learn as much, from different features
-        (0.0, 1, 0.06),  # random labels
-        (0.0, 10, 0.11),  # the documented limit
-    ],
+    ("draw", "exact"), [(repetitions, False), (with_failures, False), (people, True)]
 )
-def test_corrected_t_false_positives_where_folds_overlap(
-    signal: float, n_repetitions: int, most: float
-) -> None:
-    """Two nearest-mean classifiers that are equally good on average, 5 folds × repetitions."""
-    rng = np.random.default_rng(3)
-    n_sets, n_rows = 1000, 60
-    y = rng.choice([-1, 1], size=(n_sets, n_rows))
-    x = rng.normal(size=(n_sets, n_rows, 8)) + signal * y[:, :, None]
-    differences = np.stack(
-        [
-            nearest_mean_accuracy(x[:, :, :4], y, val) - nearest_mean_accuracy(x[:, :, 4:], y, val)
-            for _ in range(n_repetitions)
-            for val in np.array_split(rng.permutation(n_rows), 5)
-        ],
-        axis=1,
-    )  # (n_sets, folds × repetitions)
-    corrected = [stats.corrected_t(row, n_train=48, n_val=12).p < 0.05 for row in differences]
-    plain = sps.ttest_1samp(differences, 0, axis=1).pvalue < 0.05
-    assert 0.01 <= np.mean(corrected) <= most
-    assert plain.mean() > (0.4 if n_repetitions > 1 else 0.08)  # what the correction is for
+def test_a_word_is_wrong_in_at_most_5_percent(draw: Draw, exact: bool, border: float) -> None:
+    """On ±δ "equivalent" and the word beyond are both just wrong: each at most 5 %."""
+    rng = np.random.default_rng(40)
+    said = []
+    for _ in range(1500):
+        judged = stats.judge(draw(rng, border), DELTA, exact=exact)
+        said.append(stats.settle(judged.word, judged.p[judged.word], judged.interval, DELTA))
+    for word in ("better", "equivalent", "worse"):
+        assert said.count(word) / 1500 <= 0.05 + 3 * math.sqrt(0.0475 / 1500), word
 
 
-def test_holm_by_hand() -> None:
-    # Sorted 0.01·3, 0.02·2, 0.03·1: 0.03, 0.04, then max(0.04, 0.03).
-    adjusted = stats.holm({"l2": 0.02, "flip": 0.03, "dropout": 0.01})
-    assert adjusted == pytest.approx({"l2": 0.04, "flip": 0.04, "dropout": 0.03})
-    assert list(adjusted) == ["l2", "flip", "dropout"]
-    assert stats.holm({}) == {}
+def test_settle_needs_the_interval_and_the_p_value() -> None:
+    inside = stats.Interval(0.0, -0.01, 0.01, 12)
+    assert stats.settle("equivalent", 0.04, inside, DELTA) == "equivalent"
+    assert stats.settle("equivalent", 0.06, inside, DELTA) == "open"
+    assert stats.settle("better", 0.001, inside, DELTA) == "open"
+    assert stats.settle("worse", 0.01, stats.Interval(-0.03, -0.04, -0.02, 9), DELTA) == "worse"
 
 
 def test_holm_is_statsmodels() -> None:
-    rng = np.random.default_rng(12)
-    for m in (1, 2, 5, 9):
-        p = rng.random(m).round(2) ** 2  # with ties and values that must be cut at 1
-        expected = multipletests(p, method="holm")[1]
-        ours = stats.holm({str(i): value for i, value in enumerate(p)})
-        assert list(ours.values()) == pytest.approx(expected.tolist())
+    p = np.random.default_rng(5).uniform(0, 0.2, 9)
+    assert stats.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    assert stats.holm([0.5, 0.9]).tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("p", [math.nan, -0.1, 1.1])
-def test_holm_refuses_what_is_no_p_value(p: float) -> None:
-    with pytest.raises(ValueError, match="p values"):
-        stats.holm({"a": 0.1, "b": p})
+def test_holm_keeps_the_family_at_5_percent() -> None:
+    rng = np.random.default_rng(6)
+    families = [
+        min(stats.holm([stats._t_p(repetitions(rng, 0)) for _ in range(10)])) for _ in range(400)
+    ]
+    assert np.mean(np.array(families) < 0.05) <= 0.05 + 3 * math.sqrt(0.0475 / 400)
 
 
-def between(low: float, high: float) -> stats.Interval:
-    return stats.Interval((low + high) / 2, low, high, 12, "t over people")
+def test_units_to_decide_have_the_power_they_promise() -> None:
+    n = stats.units_to_decide(0.0, DELTA, 0.05)  # both ends: a little less than 80 %
+    assert n == math.ceil(((1.6449 + 0.8416) * 0.05 / DELTA) ** 2)
+    rng = np.random.default_rng(7)
+    found = [stats.judge(rng.normal(0.02, 0.05, m), DELTA) for m in [600] * 200]
+    assert stats.units_to_decide(0.02, DELTA, 0.05) == 348
+    assert np.mean([one.p["better"] < 0.05 for one in found]) > 0.8
+    assert stats.units_to_decide(DELTA, DELTA, 0.05) == math.inf
+    assert stats.units_to_decide(0.02, DELTA, 0.05, other=0.01) == math.inf
+    assert stats.units_to_decide(0.5, DELTA, 1e-6) == 2
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "p", "expected"),
-    [
-        (0.01, 0.05, 0.01, "confirmed"),
-        (0.01, 0.05, 0.06, "undecided"),  # lost to Holm
-        (0.01, 0.05, 0.05, "undecided"),
-        (-0.01, 0.05, 0.01, "undecided"),  # p alone is not enough
-        (0.0, 0.05, 0.01, "undecided"),
-        (-0.05, -0.01, 0.01, "refuted"),
-        (-0.05, -0.01, 0.06, "undecided"),
-    ],
-)
-def test_verdict_on_a_direction(low: float, high: float, p: float, expected: str) -> None:
-    assert stats.verdict(between(low, high), p, direction="greater") == expected
-    assert stats.verdict(between(-high, -low), p, direction="less") == expected
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.1])
+def test_rate_interval_covers(rate: float) -> None:
+    """Exactly, by summing over all counts of 100 runs."""
+    intervals = [stats.rate_interval(k, 100) for k in range(101)]
+    inside = np.array([i.low <= rate <= i.high for i in intervals])
+    assert sps.binom.pmf(np.arange(101), 100, rate)[inside].sum() >= 0.95
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "p", "expected"),
-    [
-        (-0.02, 0.01, 0.5, "confirmed"),  # any help is smaller than one image
-        (-0.05, -0.01, 0.01, "confirmed"),
-        (0.001, 0.01, 0.01, "confirmed"),  # help, but too little to count
-        (0.001, 0.02, 0.01, "refuted"),
-        (0.001, 0.02, 0.06, "undecided"),
-        (-0.01, 0.02, 0.5, "undecided"),
-        (-0.01, stats.ONE_IMAGE, 0.5, "undecided"),
-    ],
-)
-def test_verdict_on_no_help(low: float, high: float, p: float, expected: str) -> None:
-    assert (
-        stats.verdict(
-            between(low, high), p, direction="not greater", smallest_effect=stats.ONE_IMAGE
-        )
-        == expected
+def test_fisher_keeps_its_level() -> None:
+    k = np.arange(13)
+    chance = sps.binom.pmf(k, 50, 0.06)
+    rejects = np.array([[stats.fisher_p(int(a), 50, int(b), 50) < 0.05 for b in k] for a in k])
+    assert (np.outer(chance, chance) * rejects).sum() < 0.05
+
+
+PEOPLE = {
+    "as on the paper's networks": lambda rng, n: rng.beta(4, 1, n),
+    "one in ten is hard": lambda rng, n: np.where(rng.random(n) < 0.1, 0.65, 0.999),
+    "nearly perfect": lambda rng, n: rng.beta(20, 0.6, n),
+    "a fifth imperfect": lambda rng, n: np.where(rng.random(n) < 0.2, rng.beta(9, 1, n), 1.0),
+}
+
+
+@pytest.mark.parametrize("kind", PEOPLE)
+def test_people_rate_covers(kind: str) -> None:
+    """Both intervals of 12 people with 31 photographs, and the flattering misses."""
+    rng = np.random.default_rng(8)
+    draw, n = PEOPLE[kind], np.full(12, 31.0)
+    truth = draw(rng, 200_000).mean()
+    covered = predicted = flattered = 0
+    for _ in range(100):
+        mean, new = stats.people_rate(rng.binomial(31, draw(rng, 12)), n)
+        covered += mean.low <= truth <= mean.high
+        flattered += mean.low > truth
+        predicted += new.low <= draw(rng, 8).mean() <= new.high
+    assert covered / 100 >= 0.95 - 3 * math.sqrt(0.0475 / 100)
+    assert predicted / 100 >= 0.95 - 4 * math.sqrt(0.0475 / 100)
+    assert flattered / 100 <= 0.08
+
+
+def test_people_rate_is_the_posterior() -> None:
+    """Against draws from the prior, weighted by scipy's beta-binomial likelihood."""
+    n, right = np.full(12, 31), np.array([31] * 9 + [30, 29, 20])
+    rng = np.random.default_rng(9)
+    mean, alike = (
+        rng.beta(0.5, 0.5, 150_000),
+        np.exp(rng.uniform(np.log(0.3), np.log(300), 150_000)),
     )
+    log = sum(sps.betabinom.logpmf(k, 31, mean * alike, (1 - mean) * alike) for k in right)
+    weight = np.exp(log - log.max())
+    order = np.argsort(mean)
+    cumulated = np.cumsum(weight[order]) / weight.sum()
+    expected = mean[order][np.searchsorted(cumulated, [0.025, 0.975])]
+    interval, _ = stats.people_rate(right, n)
+    assert (interval.low, interval.high) == pytest.approx(expected, abs=0.01)
 
 
-def test_verdict_refuses_a_rule_made_up_afterwards() -> None:
-    with pytest.raises(ValueError, match="smallest_effect"):
-        stats.verdict(between(0, 1), 0.5, direction="not greater")
-    with pytest.raises(ValueError, match="smallest_effect"):
-        stats.verdict(between(0, 1), 0.5, direction="greater", smallest_effect=0.01)
-    with pytest.raises(ValueError, match="direction"):
-        stats.verdict(between(0, 1), 0.5, direction="better")
-    with pytest.raises(ValueError, match="p must"):
-        stats.verdict(between(0, 1), math.nan, direction="greater")
+def test_people_rate_is_coherent_at_the_edge() -> None:
+    n = np.full(12, 31.0)
+    none, one = (stats.people_rate(n - np.eye(12)[0] * wrong, n) for wrong in (0, 1))
+    assert one[0].low == pytest.approx(0.925, abs=0.01)
+    assert one[0].high == pytest.approx(0.9995, abs=0.0005)
+    assert none[0].low > one[0].low  # a perfect result is no worse than one with an error
+    assert none[0].low - none[1].low > 0  # eight new people scatter more than their mean
+    assert none[1].n == 8
 
 
-@pytest.mark.parametrize(("n", "power"), [(12, 0.8), (5, 0.9), (200, 0.5)])
-def test_min_detectable_effect_is_statsmodels(n: int, power: float) -> None:
-    expected = TTestPower().solve_power(nobs=n, alpha=0.05, power=power)
-    effect = stats.min_detectable_effect(0.05, n, power=power)
-    assert effect == pytest.approx(0.05 * expected, rel=1e-4)
+def test_spearman_covers() -> None:
+    rng = np.random.default_rng(10)
+    rho = 0.6
+    truth = 6 / math.pi * math.asin(rho / 2)
+    hits = 0
+    for _ in range(600):
+        x = rng.normal(size=16)
+        interval = stats.spearman(x, rho * x + 0.8 * rng.normal(size=16))
+        hits += interval.low <= truth <= interval.high
+    assert hits / 600 >= 0.95 - 3 * math.sqrt(0.0475 / 600) - 0.01
+    assert stats.spearman([1, 2, 3, 4], [2, 4, 6, 8]).mean == pytest.approx(1)

@@ -1,29 +1,12 @@
+import dataclasses
+
 import pytest
 import torch
 from torchvision.transforms.v2 import InterpolationMode, functional
 
 from sglib import SglibError
 from sglib.data import augment
-from sglib.data.augment import METHODS, affine, flip
-from sglib.data.policies import POLICIES, Chain, Policy, add_bands, blur, erase, exchange_clothes
-
-EVERYTHING = Policy(
-    clothes=0.5,
-    flip=0.5,
-    rotation=8,
-    scaling=0.1,
-    stretch=0.1,
-    shift_x=3,
-    shift_y=2,
-    blur=0.5,
-    erase=0.5,
-    gamma=0.3,
-    contrast=0.3,
-    black_point=0.3,
-    gain=0.2,
-    bands=0.1,
-    noise=0.05,
-)
+from sglib.data.augment import METHODS, POLICIES, Chain, Policy, affine, blur, flip
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -78,8 +61,6 @@ def test_flip_directions(images: torch.Tensor) -> None:
     assert torch.equal(flip(images, direction="vertical"), functional.vertical_flip(images))
     both = functional.vertical_flip(functional.horizontal_flip(images))
     assert torch.equal(flip(images, direction="both"), both)
-    with pytest.raises(SglibError, match="direction must be one of"):
-        flip(images, direction="diagonal")
     for name in ("horizontal", "vertical", "both"):
         always = METHODS[f"flip_{name}"](images, 1, generator())
         assert torch.equal(always, flip(images, direction=name))
@@ -159,9 +140,7 @@ def test_formulas_are_torchvisions(
     assert torch.allclose(METHODS[name](images, 0.5, generator()), theirs(images, 0.6), atol=1e-6)
 
 
-def test_gamma_and_inversion(images: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    inverted = augment.map_intensity(images, 0, generator(), p_invert=1.0)
-    assert torch.allclose(inverted, functional.invert(images), atol=1e-6)
+def test_gamma_is_torchvisions(images: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(augment, "factors", lambda *args: value(1.3))
     gamma = METHODS["colour_space"](images, 0.5, generator())
     assert torch.allclose(gamma, functional.adjust_gamma(images, 1.3), atol=1e-6)
@@ -179,7 +158,7 @@ def test_policy_of_zeros_is_the_identity(images: torch.Tensor) -> None:
     assert POLICIES["none"] == Policy()
 
 
-@pytest.mark.parametrize("policy", [*POLICIES.values(), EVERYTHING])
+@pytest.mark.parametrize("policy", POLICIES.values())
 def test_policies_keep_shape_and_range(policy: Policy, images: torch.Tensor) -> None:
     changed = policy(images, generator())
     assert changed.shape == images.shape
@@ -188,22 +167,20 @@ def test_policies_keep_shape_and_range(policy: Policy, images: torch.Tensor) -> 
     assert torch.equal(changed, policy(images, generator()))
 
 
-def test_clothes_leave_the_head(images: torch.Tensor) -> None:
-    changed = exchange_clothes(images, 1.0, generator())
-    assert torch.equal(changed[..., :17, :], images[..., :17, :])
-    assert not torch.equal(changed[..., 24:, :], images[..., 24:, :])
-    assert torch.equal(exchange_clothes(images, 0.0, generator()), images)
+@pytest.mark.parametrize("part", [field.name for field in dataclasses.fields(Policy)])
+def test_each_part_of_a_policy_is_a_dial(part: str, images: torch.Tensor) -> None:
+    strong = Policy(**{part: 0.4})(images, generator())
+    assert not torch.equal(strong, images)
+    if part != "flip":
+        slight = Policy(**{part: 1e-5})(images, generator())
+        assert torch.allclose(slight, images, atol=2e-4)
 
 
-def test_extras(images: torch.Tensor) -> None:
-    changed = (erase(images, 1.0, generator()) != images).sum((1, 2, 3))
-    assert changed.max() <= 60
+def test_blur_leaves_flat_images_and_the_mean_of_others(images: torch.Tensor) -> None:
     flat = torch.full((40, 1, 30, 32), 0.5)
     assert torch.allclose(blur(flat, 1.0, generator()), flat)
-    banded = add_bands(flat, 0.1, generator())
-    column_sd, row_sd = banded.std(2).mean((1, 2)), banded.std(3).mean((1, 2))
-    assert ((column_sd < 1e-6) | (row_sd < 1e-6)).all()
-    assert 0 < (row_sd > 1e-3).sum() < 40
+    blurred = blur(images, 1.0, generator())
+    assert (blurred.std((1, 2, 3)) < images.std((1, 2, 3))).all()
 
 
 def test_chain(images: torch.Tensor) -> None:

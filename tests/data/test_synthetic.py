@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sglib import SglibError
+from sglib.data.faces import POSES
 from sglib.data.synthetic import TEST_FIRST, distort, make_synthetic, render_faces
 from sglib.data.synthetic import people as synthetic_people
 from sglib.data.synthetic import render as synthetic_render
@@ -107,17 +108,18 @@ def eyes_at(takes, pose):
     return (at[:, :, :2] + head[:, None, :]).transpose(2, 0, 1)
 
 
-@pytest.mark.parametrize("pose", synthetic_render.POSES)
+@pytest.mark.parametrize("pose", POSES)
 def test_sunglasses_darken_the_eyes_and_little_else(pose):
     """The same take without and with sunglasses differs around the eyes, where it is darker."""
     numbers = np.arange(24)
     takes = next(synthetic_people.person_takes(0, numbers, np.full(24, 1)))
     takes = takes._replace(draws=np.full_like(takes.draws, 0.5), noise=0 * takes.noise)
     takes.looks["spectacles"][:] = False
-    b = len(takes.combos)
-    what = {"pose": np.full(b, synthetic_render.POSES.index(pose)), "expression": np.zeros(b, int)}
-    bare = synthetic_render.draw_photos(takes, sunglasses=np.zeros(b, bool), **what).astype(float)
-    dark = synthetic_render.draw_photos(takes, sunglasses=np.ones(b, bool), **what).astype(float)
+    b, bare_combo = len(takes.combos), 8 * POSES.index(pose)
+    bare, dark = (
+        synthetic_render.draw_photos(takes._replace(combos=np.full(b, combo))).astype(float)
+        for combo in (bare_combo, bare_combo + 1)
+    )
     loss = np.maximum(bare - dark, 0)
     assert loss.sum() > 0
     y, x = np.mgrid[:30, :32]

@@ -1,41 +1,43 @@
+"""files: what is written is read; what is foreign is refused in one line; ONNX answers alike."""
+
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from model_fakes import make_model, save_model
+from model_fakes import make_model, random_images, save_model
 from safetensors.numpy import save_file
 
 from sglib import SglibError, __version__
-from sglib.models import files as weight_files
-from sglib.models.files import Member, ModelFile
+from sglib.models import files
+from sglib.models.files import FORMAT_VERSION, Member, ModelFile, export_onnx
+
+_ALONE = """
+import sys
+import numpy as np, onnxruntime
+path, images, probs = sys.argv[1:]
+session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+(given,), (made,) = session.get_inputs(), session.get_outputs()
+assert (given.name, given.type, given.shape[1:]) == ("images", "tensor(uint8)", [30, 32]), given
+assert (made.name, made.type, len(made.shape)) == ("probability", "tensor(float)", 1), made
+images = np.load(images)
+np.save(probs, session.run(None, {"images": images})[0])
+(one,) = session.run(None, {"images": images[:1]})
+assert abs(one - np.load(probs)[:1]).max() < 1e-6
+assert "sglib" not in sys.modules and "torch" not in sys.modules
+print(session.get_modelmeta().custom_metadata_map["sglib"])
+"""
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    model = make_model(
-        "ConvNN_2",
-        "small",
-        mirror=True,
-        shift=1,
-        threshold=0.4,
-        bias=-0.25,
-        notes={"ece": 0.01, "recipe": {"n_epochs": 3}},
-    )
-    path = weight_files.save(tmp_path / "new" / "m.safetensors", model)
-    again = weight_files.load(path)
+    notes = {"ece": 0.01, "recipe": {"n_epochs": 3}}
+    model = make_model("ConvNN_2", "face9k", mirror=True, shift=1, threshold=0.4, notes=notes)
+    path = files.save(tmp_path / "new" / "m.safetensors", model)
+    again = files.load(path)
+    assert again.header() == model.header()
     assert again.members == model.members
-    for field in (
-        "name",
-        "mirror",
-        "shift",
-        "temperature",
-        "bias",
-        "threshold",
-        "data",
-        "data_digest",
-    ):
-        assert getattr(again, field) == getattr(model, field)
-    assert again.notes == model.notes
     assert again.sglib_version == __version__
     for before, after in zip(model.states, again.states, strict=True):
         assert before.keys() == after.keys()
@@ -45,29 +47,22 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["m.safetensors"]
 
 
-def test_doubt_is_kept(tmp_path: Path) -> None:
-    path = save_model(tmp_path, mirror=True, shift=1, doubt=2.5)
-    assert weight_files.load(path).doubt == 2.5
-
-
 def test_same_model_same_bytes(tmp_path: Path) -> None:
-    one = save_model(tmp_path / "a", "small").read_bytes()
-    assert save_model(tmp_path / "b", "small").read_bytes() == one
+    one = save_model(tmp_path / "a", "face9k").read_bytes()
+    assert save_model(tmp_path / "b", "face9k").read_bytes() == one
 
 
 def test_names_and_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weight_files, "weights_dir", lambda: tmp_path / "weights")
-    with pytest.raises(SglibError, match="no model 'base': shipped models: none in this"):
-        weight_files.load("base")
+    monkeypatch.setattr(files, "weights_dir", lambda: tmp_path / "weights")
     save_model(tmp_path / "weights", name="base")
-    assert weight_files.shipped() == ["base"]
-    assert weight_files.load("base").name == "base"
+    assert files.shipped() == ["base"]
+    assert files.load("base").name == "base"
     with pytest.raises(SglibError, match="no model 'bse': shipped models: base; or give a"):
-        weight_files.load("bse")
-    with pytest.raises(SglibError, match=r"gone\.safetensors: no such model file"):
-        weight_files.load("gone.safetensors")
+        files.load("bse")
+    with pytest.raises(SglibError, match=r"gone\.safetensors: no such file"):
+        files.load("gone.safetensors")
     monkeypatch.chdir(tmp_path / "weights")
-    assert weight_files.load("base.safetensors").name == "base"
+    assert files.load("base.safetensors").name == "base"
 
 
 def test_refuses_foreign_and_damaged_files(tmp_path: Path) -> None:
@@ -75,50 +70,122 @@ def test_refuses_foreign_and_damaged_files(tmp_path: Path) -> None:
 
     def load(content: bytes) -> ModelFile:
         (tmp_path / "x.safetensors").write_bytes(content)
-        return weight_files.load(tmp_path / "x.safetensors")
+        return files.load(tmp_path / "x.safetensors")
 
     assert load(good).name == "fake"
     for content in (b"", b"\x80\x04pickle", good[:-7], good[: len(good) // 2], good[8:]):
         with pytest.raises(SglibError, match=r"x\.safetensors: damaged model file"):
             load(content)
     save_file({"a": np.zeros(2)}, tmp_path / "y.safetensors")
-    with pytest.raises(SglibError, match="but not a model of sglib"):
-        weight_files.load(tmp_path / "y.safetensors")
+    with pytest.raises(SglibError, match=r"y\.safetensors: expected format version 2 of sglib"):
+        files.load(tmp_path / "y.safetensors")
+
+
+MEMBER = {"network": "ConvNN_2"}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 2}, "format version 2; this sglib reads 1"),
+        ({"format_version": 9}, "expected format version 2 of sglib, got 9"),
         ({"members": 3}, "damaged model file"),
-        ({"members": [{"network": "small", "head": "tanh"}]}, "head must be sigmoid or logit"),
         ({"members": []}, "damaged model file"),
+        ({"members": [MEMBER | {"head": "tanh"}]}, "head must be sigmoid or logit, got 'tanh'"),
+        ({"members": [MEMBER | {"head": ["logit"]}]}, "head must be sigmoid or logit"),
+        ({"members": [{"network": {"a": 1}}]}, "network must be a text, got {'a': 1}"),
+        ({"members": [MEMBER | {"seed": "0"}]}, "seed must be a whole number or none, got '0'"),
+        ({"members": [MEMBER, MEMBER, "x"]}, "damaged model file"),
         ({"surprise": 1}, "damaged model file"),
-        ({"temperature": 0}, "temperature must be > 0"),
-        ({"doubt": 0}, "doubt must be > 0 or None"),
-        ({"threshold": 1.5}, r"threshold must be in \[0, 1\]"),
+        ({"name": {"a": "b"}}, "name must be a text that is not empty, got {'a': 'b'}"),
+        ({"name": ""}, "name must be a text"),
+        ({"temperature": 0}, "temperature must be a number > 0, got 0"),
+        ({"temperature": "1"}, "temperature must be a number > 0, got '1'"),
+        ({"temperature": float("nan")}, "temperature must be a number > 0"),
+        ({"threshold": 1.5}, r"threshold must be a number in \[0, 1\], got 1\.5"),
+        ({"threshold": True}, r"threshold must be a number in \[0, 1\], got True"),
+        ({"mirror": "yes"}, "mirror must be true or false"),
+        ({"shift": 1.5}, "shift must be whole pixels from 0 to 9"),
+        ({"scaling": 7}, "scaling must be unit or symmetric"),
+        ({"data": None}, "data must be a text"),
+        ({"notes": [1]}, "notes must be names with values"),
     ],
+    ids=str,
 )
 def test_refuses_odd_headers(tmp_path: Path, change: dict, message: str) -> None:
     model = make_model()
-    header = {
-        "name": "m",
-        "members": [{"network": "ConvNN_2"}],
-        "format_version": 1,
-    } | change
+    header = {"name": "m", "members": [MEMBER], "format_version": FORMAT_VERSION} | change
     tensors = {f"0.{k}": v for k, v in model.states[0].items()}
-    save_file(tensors, tmp_path / "m.safetensors", metadata={"sglib": json.dumps(header)})
-    with pytest.raises(SglibError, match=message):
-        weight_files.load(tmp_path / "m.safetensors")
+    path = tmp_path / "m.safetensors"
+    save_file(tensors, path, metadata={"sglib": json.dumps(header)})
+    with pytest.raises(SglibError, match=message) as caught:
+        files.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_must_fit_their_network() -> None:
+    model = make_model("ConvNN_2")
+    wrong = ModelFile("m", (Member("ConvNN_1"),), model.states)
+    with pytest.raises(SglibError, match="m: weights do not fit ConvNN_1"):
+        wrong.ensemble()
+    with pytest.raises(SglibError, match="no network 'mine'; there are: ConvNN_1"):
+        ModelFile("m", (Member("mine"),), model.states).ensemble()
 
 
 def test_refuses_on_writing(tmp_path: Path) -> None:
     with pytest.raises(SglibError, match=r"must end in \.safetensors"):
-        weight_files.save(tmp_path / "m.pt", make_model())
+        files.save(tmp_path / "m.pt", make_model())
     (tmp_path / "file").touch()
     with pytest.raises(SglibError, match="cannot write"):
-        weight_files.save(tmp_path / "file" / "m.safetensors", make_model())
-    with pytest.raises(SglibError, match="scaling must be unit or symmetric, got 'z'"):
-        Member("small", scaling="z")
-    with pytest.raises(SglibError, match="as many members as states"):
-        ModelFile(name="m", members=(Member("small"),), states=())
+        files.save(tmp_path / "file" / "m.safetensors", make_model())
+    with pytest.raises(SglibError, match="expected weights for each of 1 or more members"):
+        ModelFile(name="m", members=(Member("face9k"),), states=())
+
+
+@pytest.mark.slow
+def test_onnx_runs_alone(tmp_path: Path) -> None:
+    """Two networks, ten views, a sigmoid head and a temperature: all of it is in the file."""
+    model = make_model(
+        "ConvNN_1", "face9k", head="sigmoid", mirror=True, shift=1, temperature=0.1, threshold=0.3
+    )
+    images = random_images(50)
+    path = export_onnx(model, tmp_path / "new" / "m.onnx")
+    assert [p.name for p in path.parent.iterdir()] == ["m.onnx"]
+    np.save(tmp_path / "images.npy", images)
+    arguments = [str(path), str(tmp_path / "images.npy"), str(tmp_path / "probs.npy")]
+    done = subprocess.run(
+        [sys.executable, "-c", _ALONE, *arguments],
+        capture_output=True, text=True, check=True, timeout=100, cwd=tmp_path,
+    )  # fmt: skip
+    probs = np.load(tmp_path / "probs.npy")
+    np.testing.assert_allclose(probs, model.ensemble().predict(images), atol=1e-5)
+    facts = json.loads(done.stdout)
+    assert facts["classes"] == ["open", "sunglasses"]
+    assert (facts["height"], facts["width"], facts["threshold"]) == (30, 32, 0.3)
+    assert facts["members"][0] == {"network": "ConvNN_1", "head": "sigmoid", "seed": 0}
+    assert b".py" not in path.read_bytes()  # nothing of the exporter's folders
+
+
+@pytest.mark.slow
+def test_an_onnx_file_that_answers_otherwise_gets_no_name(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(files, "TOLERANCE", -1.0)
+    with pytest.raises(SglibError, match=r"m\.onnx: differs from the model by more than"):
+        export_onnx(make_model(), tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_onnx_file_needs_its_extra(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(SglibError, match=r"an ONNX file needs onnxscript: pip install '\.\[export"):
+        export_onnx(make_model(), tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("name", files.shipped())
+def test_shipped_onnx_files_are_those_of_the_weights(name: str) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model, images = files.load(name), random_images(40)
+    session = onnxruntime.InferenceSession(str(files.weights_dir() / f"{name}.onnx"))
+    facts = json.loads(session.get_modelmeta().custom_metadata_map["sglib"])
+    assert {key: facts[key] for key in model.header()} == json.loads(json.dumps(model.header()))
+    (probs,) = session.run(["probability"], {"images": images})
+    np.testing.assert_allclose(probs, model.ensemble().predict(images), atol=1e-5)

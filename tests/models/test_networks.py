@@ -1,12 +1,12 @@
-"""models: the sizes of the paper's listings, and a forward pass written out by hand."""
+"""networks: the sizes of the paper's listings, forward passes by hand, networks of a user."""
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from sglib import SglibError
-from sglib.models.networks import MODELS, ConvNN, build_model, count_parameters
+from sglib.models.networks import NETWORKS, ConvNN, FaceNet, build, count_parameters, register
 
 # paper §3.2: what leaves each stage, and the weights and biases of each layer
 STAGES = {
@@ -39,7 +39,7 @@ each_model = pytest.mark.parametrize("name", list(STAGES))
 def make(name: str, *, seed: int = 0, **options: object) -> ConvNN:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build_model(name, **options)
+        return build(name, **options)
 
 
 def faces(n: int = 5) -> Tensor:
@@ -90,13 +90,12 @@ def test_equals_the_forward_pass_by_hand(name):
     torch.testing.assert_close(model(faces()), by_hand(model, name, faces()))
 
 
-@each_model
+@pytest.mark.parametrize("name", ["ConvNN_1", "ConvNN_2", "face9k"])
 def test_the_sigmoid_head_is_the_sigmoid_of_the_logits(name):
-    logits = make(name, head="logit")(100 * faces())
-    outputs = make(name, head="sigmoid")(100 * faces())
+    logits = make(name).eval()(100 * faces())
+    outputs = make(name, head="sigmoid").eval()(100 * faces())
     assert logits.min() < 0 or logits.max() > 1
     torch.testing.assert_close(outputs, 1 / (1 + torch.exp(-logits)))
-    torch.testing.assert_close(outputs, make(name)(100 * faces()))  # the paper's head is default
 
 
 @each_model
@@ -139,11 +138,79 @@ def test_a_mask_is_ignored_in_eval(name):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(SglibError, match="no model 'ConvNN_3'; there are: ConvNN_1, ConvNN_2"):
-        build_model("ConvNN_3")
+    with pytest.raises(SglibError, match="no network 'ConvNN_3'; there are: ConvNN_1, ConvNN_2, f"):
+        build("ConvNN_3")
     with pytest.raises(SglibError, match="head must be sigmoid or logit, got 'softmax'"):
-        build_model("ConvNN_1", head="softmax")
+        build("ConvNN_1", head="softmax")
+    with pytest.raises(SglibError, match=r"face9k has no dropout: p_drop must be 0, got 0\.5"):
+        build("face9k", p_drop=0.5)
 
 
-def test_the_registry_knows_the_two_networks():
-    assert list(MODELS) == ["ConvNN_1", "ConvNN_2"]
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("face9k", (8, 16, 24, 20)), ("face17k", (16, 16, 32, 32)), ("face28k", (16, 32, 32, 48))],
+)
+def test_our_networks_are_named_by_their_size(name, channels):
+    ins = (1, *channels)
+    by_layer = [9 * a * b + 2 * b for a, b in zip(ins, channels, strict=False)]
+    total = sum(by_layer) + 2 * channels[-1] + 2
+    assert count_parameters(make(name)) == total
+    assert name == f"face{total / 1000:.0f}k"
+
+
+def test_ours_looks_at_the_upper_rows_and_hardly_at_brightness_and_contrast():
+    network, images = make("face9k").eval(), faces(3)
+    logits = network(images)
+    below = images.clone()
+    below[:, :, FaceNet.TOP :] = 0
+    assert torch.equal(network(below), logits)
+    torch.testing.assert_close(network(images * 0.5 + 0.2), logits, atol=0.2, rtol=0)
+    assert torch.isfinite(network(torch.zeros(1, 1, 30, 32))).all()
+
+
+class Mine(nn.Module):
+    def __init__(self, n_outputs: int = 2) -> None:
+        super().__init__()
+        self.layer = nn.Linear(960, n_outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layer(images.flatten(1))
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """Undo what a test registers."""
+    for name in ("mine",):
+        monkeypatch.setitem(NETWORKS, name, Mine)
+        monkeypatch.delitem(NETWORKS, name)
+
+
+def test_a_users_network_joins_the_registry(registry):
+    assert register("mine", Mine) == "mine"
+    assert count_parameters(build("mine")) == 962 * 2 - 2
+    outputs = build("mine", head="sigmoid")(faces())
+    assert outputs.shape == (5, 2)
+    assert outputs.min() >= 0
+    register("mine", lambda: Mine())  # a cell that is run again
+
+
+@pytest.mark.parametrize(
+    ("builder", "message"),
+    [
+        (Mine(), "expected a class or function that makes a new network"),
+        (3, "expected a class or function"),
+        (lambda: Mine(3), r"got outputs \(2, 3\)"),
+        (lambda: nn.Conv2d(3, 2, 3), "expected an nn.Module from .* got RuntimeError"),
+        (lambda: lambda images: torch.zeros(2, 2), "got function"),
+        (lambda: 1 / 0, "got ZeroDivisionError"),
+    ],
+)
+def test_what_is_no_network_is_refused(builder, message, registry):
+    with pytest.raises(SglibError, match=f"^mine: .*{message}"):
+        register("mine", builder)
+    assert "mine" not in NETWORKS
+
+
+def test_names_of_the_library_are_kept():
+    with pytest.raises(SglibError, match="'ConvNN_1' is a network of the library"):
+        register("ConvNN_1", Mine)

@@ -1,193 +1,160 @@
-"""pages: executed notebooks become self-contained pages (no kernel is started here)."""
+"""pages: executed notebooks become a site that needs nothing but itself (no kernel here)."""
 
 import re
+from html.parser import HTMLParser
 
+import nbformat
+import pandas as pd
 import pytest
-from bs4 import BeautifulSoup
-from nbformat.v4 import (
-    new_code_cell,
-    new_markdown_cell,
-    new_notebook,
-    new_output,
-)
+from nbformat.v4 import new_markdown_cell, new_notebook
+from report_fakes import executed
 
-from sglib.report.pages import duration, figures_without_alt, read_page, render_index, render_page
+from sglib.report.pages import compare, duration, read_page
 
-PIXEL = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
-    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
-FACTS = {
-    "data": "synthetic",
-    "parts": [{"name": "synthetic-train", "n": 378, "digest": "abc0" * 16}],
-    "profile": "smoke",
-    "seeds": 2,
-    "versions": {"torch": "2.0"},
-    "commit": "0123456789ab",
-}
+NAMES = ("index", "00_first", "01_second")
 
 
-def shown(data, **metadata):
-    return new_output("display_data", data=data, metadata=metadata)
+class Tags(HTMLParser):
+    """Every start tag of a page with its attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
 
 
-def notebook(title="# 01 · The <b> baseline", *, alt="two curves"):
-    about = {"image/png": {"alt": alt, "caption": "n = <5>"}}
-    cells = [
-        new_markdown_cell(
-            f"{title}\n\n**Question.** Does *it* reproduce, [here](x)?\n\nMore text."
-        ),
-        new_code_cell('profile = "smoke"', metadata={"tags": ["parameters"]}),
-        new_code_cell(
-            "SECRET_SETUP = 1",
-            metadata={"tags": ["hide-input"]},
-            outputs=[shown({"text/html": "<p>x</p>"}, sglib={"provenance": FACTS})],
-        ),
-        new_code_cell(
-            "run()",
-            outputs=[
-                new_output("stream", name="stderr", text="\r 5%|#  | 1/20"),
-                new_output("stream", name="stdout", text="<script>alert(3)</script>"),
-                shown({"image/png": PIXEL, "text/plain": "figure"}, **about),
-            ],
-        ),
-        new_code_cell(
-            "table",
-            outputs=[
-                shown(
-                    {"text/html": "<style>td {}</style><table><tr><td>&lt;script&gt;</td></tr>"},
-                    sglib={"headline": True},
-                ),
-                shown({"text/html": '<script>alert(4)</script><img src="http://evil/x.png">'}),
-                shown({"text/markdown": "<script>alert(5)</script>\n\n![x](http://evil/y.png)"}),
-                shown({"application/javascript": "alert(6)"}),
-                shown({"text/html": "<p>yes</p>"}, sglib={"answer": "**Yes** <script>x</script>"}),
-            ],
-        ),
-        new_markdown_cell(
-            "Next: [02](02_next.ipynb)\n\n<script>alert(7)</script> ![z](http://e/z.png)"
-        ),
-    ]
-    built = new_notebook(cells=cells)
-    built.metadata["papermill"] = {"duration": 61.7}
-    return built
+def text_of(site, name):
+    return (site / f"{name}.html").read_text(encoding="utf-8")
 
 
-@pytest.fixture
-def page():
-    return read_page(notebook(), "01_baseline")
-
-
-def assert_self_contained(text):
-    assert "Content-Security-Policy" in text
+@pytest.mark.parametrize("name", NAMES)
+def test_pages_hold_no_script_and_load_nothing(site, name):
+    text = text_of(site, name)
     assert "default-src 'none'" in text
-    assert not re.search(r"<script", text, re.IGNORECASE)
-    assert not re.search(r"""\bsrc\s*=\s*(?!["']?data:)""", text.replace("-src", ""))
-    assert not re.search(r"<link[^>]*stylesheet", text)
-    assert not re.search(r"@import|url\(", text)
+    tags = Tags(text).found
+    assert not {tag for tag, _ in tags} & {"script", "iframe", "object", "embed", "form"}
+    for tag, attrs in tags:
+        assert tag != "img" or attrs["src"].startswith("data:image/png;base64,")
+        assert not any(key.startswith("on") for key in attrs)
+        assert tag != "link" or attrs["href"] == "data:,"
+    assert not re.search(r"@import|url\((?!#)", text)
+    assert len(text) < 1_500_000
 
 
-def test_page_summary_is_read_from_cells_and_metadata(page):
-    assert page.title == "The <b> baseline"
-    assert page.question == "Does it reproduce, here?"
-    assert page.answers == ["**Yes** <script>x</script>"]
-    assert len(page.headlines) == 1
-    assert page.provenance["commit"] == "0123456789ab"
-    assert page.seconds == 61.7
-    assert (page.file, page.number) == ("01_baseline.html", "01")
+@pytest.mark.parametrize("name", NAMES)
+def test_every_link_and_download_resolves(site, name):
+    tags = Tags(text_of(site, name)).found
+    links = [attrs["href"] for tag, attrs in tags if tag == "a"]
+    assert links
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = text_of(site, path.removesuffix(".html")) if path.endswith(".html") else ""
+        assert not path or (site / path).is_file(), link
+        if anchor and (target or not path):
+            ids = {attrs.get("id") for _, attrs in Tags(target or text_of(site, name)).found}
+            assert anchor in ids, link
 
 
-def test_page_is_self_contained_and_escapes(page):
-    text = render_page(notebook(), page)
-    assert_self_contained(text)
-    assert "&lt;script&gt;alert(3)" in text  # printed by a cell: visible, not live
-    for hidden in ("alert(4)", "alert(5)", "alert(6)", "alert(7)", "1/20"):
-        assert hidden not in text
-    assert "<h1>The &lt;b&gt; baseline</h1>" in text
-    assert text.count("<h1") == 1
+def test_pictures_are_described_and_drawings_are_part_of_the_page(site):
+    tags = Tags(text_of(site, "00_first")).found
+    assert [attrs["alt"] for tag, attrs in tags if tag == "img"] == ["a face"]
+    drawn = [attrs for tag, attrs in tags if tag == "svg"]
+    assert [attrs["aria-label"] for attrs in drawn] == ["rising lines"]
+    assert drawn[0]["role"] == "img"
 
 
-def test_figures_carry_alt_text_and_caption(page):
-    text = render_page(notebook(alt='a "quoted" <curve>'), page)
-    (image,) = BeautifulSoup(text, "html.parser").find_all("img")
-    assert image["src"].startswith("data:image/png;base64,")
-    assert image["alt"] == 'a "quoted" <curve>'
-    assert "<figcaption>n = &lt;5&gt;</figcaption>" in text
+def test_what_can_scroll_can_be_reached_and_has_a_name_of_its_own(site):
+    regions = [a for _, a in Tags(text_of(site, "00_first")).found if a.get("role") == "region"]
+    assert len(regions) == 8  # numbers, 2 figures, 3 tables, a frame of pandas, a printed line
+    assert all(region["tabindex"] == "0" for region in regions)
+    assert len({region["aria-label"] for region in regions}) == len(regions)
 
 
-def test_figures_without_alt_text_are_counted():
-    assert figures_without_alt(notebook()) == 0
-    assert figures_without_alt(notebook(alt=" ")) == 1
+def test_foreign_text_stays_text(site):
+    text = text_of(site, "00_first")
+    assert "&lt;b&gt;printed" in text
+    assert "text &lt;0&gt;" in text
+    assert "Wide &lt;b&gt;" in text
+    assert "alert(6)" not in text
 
 
-def test_provenance_stands_at_the_top_and_only_there(page):
-    text = render_page(notebook(), page)
-    top = text[: text.index('<main id="content">')]
-    for fact in ("Synthetic faces", "abc0abc0abc0abc0", "smoke, n_seeds = 2", "torch 2.0", "62 s"):
-        assert text.count(fact) == 1
-        assert fact in top
+def test_head_has_the_finding_and_foot_has_the_provenance(site):
+    text = text_of(site, "00_first")
+    head, _, rest = text.partition("</header>")
+    assert "Finding of 00_first: <strong>0.951</strong>" in head
+    assert "Finding of 00_first" not in rest
+    assert "synthetic faces, profile paper, 1 repetition, 62 s" in head
+    assert head.count('role="note"') == 1  # synthetic
+    foot = text[text.index("<footer>") :]
+    assert "sha256 ssss" in foot
+    assert "sglib report --data &lt;x&gt;" in foot
+    assert '<a href="#Method">' in text
 
 
-def test_code_is_folded_and_hidden_where_tagged(page):
-    text = render_page(notebook(), page)
-    assert text.count('<details class="code">') == 3
-    assert "SECRET_SETUP" not in text
-    assert "<summary>Parameters</summary>" in text
+def test_code_is_folded_and_setup_parameters_and_noise_are_gone(site):
+    text = text_of(site, "00_first")
+    assert text.count("<summary>Code</summary>") == 8  # not the cell tagged hide-input
+    assert text.count("<summary>Parameters</summary>") == 1  # those of this run
+    assert text.count("<summary>Messages</summary>") == 1
+    assert "1/20" not in text
+    assert '<th scope="row"' in text
 
 
-def test_neighbours_are_linked(page):
-    after = read_page(notebook("# 02 Next"), "02_next")
-    text = render_page(notebook(), page, after=after)
-    assert len(re.findall(r'<a[^>]* href="02_next.html"[^>]*>Next', text)) == 2
-    assert 'rel="prev"' not in text
-    assert 'href="index.html"' in text
-    assert '<a href="02_next.html">02</a>' in text  # the author's link in the text
+def test_index_leads_with_one_sentence_one_figure_and_one_table(site):
+    text = text_of(site, "index")
+    assert text.count('class="lead"') == 1
+    assert text.count("<svg") == 1
+    assert "Small" in text
+    assert "Wide" not in text
+    assert '<li>Finding of 01_second: <strong>0.951</strong> <a href="01_second.html"' in text
+    assert "Answer of 01_second: <code>x</code> <strong>y</strong>" in text
 
 
-def test_rendering_leaves_the_notebook_as_it_was(page):
-    given = notebook()
-    before = [cell.source for cell in given.cells]
-    render_page(given, page)
-    assert [cell.source for cell in given.cells] == before
-    assert len(given.cells[3].outputs) == 3
+def test_data_of_figures_and_tables_lie_beside_the_pages(site):
+    assert pd.read_csv(site / "data/00-1.csv")["y"].max() == 8
+    assert pd.read_csv(site / "data/00-3-wide.csv").shape == (3, 10)
+    assert (site / "data/00-1.svg").read_text().startswith("<svg")
+    assert (site / "data/00-2-face.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_index_lists_notebooks_answers_and_headline(page):
-    text = render_index([page], title="Series <x>", command="sglib report <y>")
-    assert_self_contained(text)
-    assert "Series &lt;x&gt;" in text
-    assert "sglib report &lt;y&gt;" in text
-    assert '<a href="01_baseline.html">The &lt;b&gt; baseline</a>' in text
-    assert "<strong>Yes</strong> &lt;script&gt;x&lt;/script&gt;" in text
-    assert "<td>&lt;script&gt;</td>" in text
-    assert "different data sets" not in text
+def page(**settings):
+    return read_page(executed("00_first", **settings), "00_first")
 
 
-def test_index_says_when_pages_mix_data_or_profiles(page):
-    other = notebook()
-    other.cells[2].outputs[0].metadata["sglib"]["provenance"] = {**FACTS, "profile": "full"}
-    pages = [page, read_page(other, "02_next")]
-    assert "different data sets or profiles" in render_index(pages, title="x", command="y")
+def test_a_run_stands_beside_the_published_one_and_is_judged_on_the_same_data_only():
+    published = page(profile="full", data="course")
+    assert compare(published, published) is None
+    assert compare(page(), read_page(new_notebook(), "00_first")) is None
+    synthetic = compare(page(), published)
+    assert synthetic["told"] == ["Finding of 00_first: **0.951**"]
+    assert synthetic["rows"][0] == ("baseline", "0.951 [0.940, 0.960]", "0.951 [0.940, 0.960]")
+    assert synthetic["verdict"] == ""
+    same = compare(page(data="course"), published)
+    assert same["verdict"] == "1 of 1 numbers of this run lie in the published intervals."
+    other = page(data="course")
+    other.findings[0]["numbers"]["baseline"] = (0.9, 0.8, 1.0)
+    assert compare(other, published)["verdict"].endswith("outside: baseline.")
+    assert compare(page(profile="smoke", data="course"), published)["verdict"] == ""
 
 
-def test_notebook_without_heading_or_provenance_still_has_a_page():
-    bare = new_notebook(cells=[new_code_cell("1")])
-    page = read_page(bare, "03_bare")
-    assert (page.title, page.question, page.seconds) == ("03_bare", "", None)
-    assert "records no provenance" in render_page(bare, page)
-    assert "03_bare" in render_index([page], title="x", command="y")
+def test_published_numbers_stand_on_the_page(site):
+    head = text_of(site, "00_first").partition("</header>")[0]
+    assert "Published: real photographs, profile full" in head
+    assert "0.951 [0.940, 0.960]" in head
+    assert "Published" not in text_of(site, "01_second")  # never published
+
+
+def test_a_notebook_that_says_nothing_is_named_by_its_file():
+    found = read_page(new_notebook(cells=[new_markdown_cell("No heading")]), "07_x")
+    assert (found.title, found.question, found.findings) == ("07_x", "", [])
+    assert nbformat.validate(new_notebook()) is None
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (None, ""),
-        (0.04, "0.0 s"),
-        (9.96, "10 s"),
-        (99.4, "99 s"),
-        (100, "2 min"),
-        (7500, "2 h 5 min"),
-    ],
+    ("seconds", "words"), [(0.123, "0.1 s"), (61, "61 s"), (250, "4 min"), (7900, "2 h 12 min")]
 )
-def test_duration(seconds, text):
-    assert duration(seconds) == text
+def test_durations_are_as_people_say_them(seconds, words):
+    assert duration(seconds) == words

@@ -1,81 +1,146 @@
-"""publish: tables, figures and the README's results come from the runs and nothing else."""
+"""publish: notebooks write what is committed, and Markdown repeats it."""
 
+import nbformat
 import pandas as pd
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from sglib import SglibError
-from sglib.data.faces import FaceData
-from sglib.models import files as weight_files
-from sglib.report import readme
-from sglib.report.publish import publish
-from sglib.report.readme import MARKS
+from sglib.report import publish as module
+from sglib.report.publish import fill, markdown_table, publish, speed, with_outputs
 from sglib.studies.profiles import Config
 
+SOURCE = """import sys, warnings
+import matplotlib.pyplot as plt, pandas as pd
+from sglib.report import show
+print("on stderr", file=sys.stderr)
+figure, ax = plt.subplots(figsize=(3, 2)); ax.plot([0, 1])
+show.figure(figure, alt="a line", caption="n = 1", save="line", lead=True)
+show.table(pd.DataFrame({"name": ["a|b"], "acc": [0.5]}), save="rates")
+show.table(pd.DataFrame({"model": ["base"], "acc": [0.9973]}), caption="n = 12.", lead=True)
+show.headline("Lead sentence.", lead=True)
+show.headline("A finding.")
+profile"""
+README = """# Title
+<!-- summary: written by `sglib publish` -->
+OLD
+<!-- end of summary -->
+between
+<!-- figure: written by `sglib publish` -->
+<!-- end of figure -->
+<!-- findings: written by `sglib publish` -->
+<!-- end of findings -->
+<!-- table rates: written by `sglib publish` -->
+<!-- end of table rates -->
+<!-- table: written by `sglib publish` -->
+<!-- end of table -->
+after
+"""
 
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """A checkout with a README, no shipped model of ours, and studies of one row each."""
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A checkout of one notebook and a README, published twice (a kernel each)."""
+    root = tmp_path_factory.mktemp("checkout")
+    (root / "notebooks").mkdir()
+    cells = [
+        new_markdown_cell("# 00 · Only one\n\n**Question.** Is it?"),
+        new_code_cell('profile = "smoke"', metadata={"tags": ["parameters"]}),
+        new_code_cell(SOURCE),
+    ]
+    kernel = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python"}}
+    notebook = new_notebook(cells=cells, metadata=kernel)
+    nbformat.write(notebook, root / "notebooks" / "00_only.ipynb")
+    (root / "README.md").write_text(README)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SGLIB_ROOT", str(root))
+        patch.setattr(module, "load_data", lambda name: None)
+        publish(Config("full", "synthetic", jobs=1))
+        first = {p: p.read_bytes() for p in root.rglob("*") if is_committed(p)}
+        written = publish(Config("full", "synthetic", jobs=1))
+    return root, first, written
+
+
+def is_committed(path):
+    return path.is_file() and "html" not in path.parts
+
+
+def test_publishing_twice_gives_the_same_files(checkout):
+    root, first, written = checkout
+    assert {p: p.read_bytes() for p in root.rglob("*") if is_committed(p)} == first
+    names = {str(p.relative_to(root)) for p in written}
+    assert names == {
+        "README.md",
+        "notebooks/00_only.ipynb",
+        "reports/figures/line.png",
+        "reports/html/index.html",
+        "reports/tables/rates.csv",
+    }
+
+
+def test_the_notebook_keeps_its_cells_and_shows_the_published_outputs(checkout):
+    root, _, _ = checkout
+    notebook = nbformat.read(root / "notebooks/00_only.ipynb", as_version=4)
+    assert [cell.execution_count for cell in notebook.cells[1:]] == [1, 2]
+    assert notebook.cells[1].source == 'profile = "smoke"'
+    outputs = notebook.cells[2].outputs
+    assert outputs[-1].data["text/plain"] == "'full'"
+    assert outputs[-1].execution_count == 2
+    assert "on stderr" not in str(outputs)
+    assert not any("papermill" in cell.metadata for cell in notebook.cells)
+    assert "00-1-line.svg" in (root / "reports/html/00_only.html").read_text(encoding="utf-8")
+
+
+def test_the_readme_repeats_sentence_figure_findings_and_tables(checkout):
+    root, _, _ = checkout
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert "OLD" not in text
+    assert "-->\nLead sentence.\n<!-- end of summary" in text
+    assert 'src="reports/figures/line.png" alt="a line"' in text
+    assert (root / "reports/figures/line-dark.png").is_file()
+    assert "- A finding. ([Only one](notebooks/00_only.ipynb))" in text
+    assert "| a\\|b | 0.500 |" in text
+    assert "| base | 0.997 |\n\nn = 12.\n<!-- end of table -->" in text
+    assert text.endswith("after\n")
+
+
+def test_without_the_course_set_nothing_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("SGLIB_ROOT", str(tmp_path))
-    monkeypatch.setattr(weight_files, "shipped", lambda: ["paper_1"])
-    (tmp_path / "README.md").write_text(f"before\n{MARKS[0]}\nEARLIER RESULTS\n{MARKS[1]}\nafter\n")
-    return tmp_path
+    for data in ("auto", "course"):
+        with pytest.raises(SglibError, match="course set"):
+            publish(Config("full", data))
+    assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.timeout(300)
-def test_everything_is_written_and_repeats_itself(checkout, tiny_faces):
-    faces = FaceData("tiny", tiny_faces, tiny_faces)
-    written = publish(faces, Config("smoke", jobs=2))
-    assert all(path.is_file() for path in written)
-    names = {path.name for path in written}
-    assert {"runs.csv", "effects.csv", "verdicts.csv", "printed.png", "README.md"} <= names
-    assert not any("temporary" in path.name or path.name.startswith(".") for path in written)
-
-    text = (checkout / "README.md").read_text()
-    assert text.startswith(f"before\n{MARKS[0]}\n")
-    assert text.endswith(f"{MARKS[1]}\nafter\n")
-    assert "EARLIER" not in text
-    assert "| `final_2` | 12 | 0.984" in text
-    assert tiny_faces.digest[:16] in text
-
-    runs = pd.read_csv(checkout / "reports/tables/runs.csv")
-    twelve = pd.read_csv(checkout / "reports/tables/printed_and_reproduced.csv")
-    one = twelve[(twelve["name"] == "baseline_2") & (twelve["measure"] == "val_acc")].iloc[0]
-    mine = runs[(runs["name"] == "baseline_2") & (runs["scheme"] == "kfold")]
-    mine = mine[mine["train_acc"] >= 0.7]
-    assert one["mean"] == pytest.approx(mine["val_acc_mean"].mean(), rel=1e-4)
-    assert one["n"] == len(mine)
-
-    before = {path: path.read_bytes() for path in written}
-    publish(faces, Config("smoke", jobs=2))
-    assert all(path.read_bytes() == content for path, content in before.items())
+def test_a_notebook_that_is_too_large_is_refused(tmp_path, monkeypatch):
+    nbformat.write(new_notebook(cells=[new_code_cell("1")]), tmp_path / "a.ipynb")
+    monkeypatch.setattr(module, "MAX_NOTEBOOK", 10)
+    with pytest.raises(SglibError, match=r"a\.ipynb: .* allowed are 10"):
+        with_outputs(tmp_path / "a.ipynb", tmp_path / "a.ipynb")
 
 
-def test_a_readme_without_marks_is_refused_and_kept(checkout):
-    (checkout / "README.md").write_text("no marks here\n")
-    with pytest.raises(SglibError, match=r"README\.md: the lines .* are missing"):
-        readme.between_marks("new")
-    assert (checkout / "README.md").read_text() == "no marks here\n"
+def test_an_unknown_block_is_named():
+    text = "<!-- nosuch: written by `sglib publish` -->\n<!-- end of nosuch -->"
+    with pytest.raises(SglibError, match=r"README.md: no block 'nosuch'; there are one, two"):
+        fill(text, {"one": str, "two": str}, where="README.md")
 
 
-def test_speed_comes_from_the_benchmarks_table(tmp_path):
-    table = tmp_path / "benchmarks.csv"
-    assert readme.speed_lines(table) == []
-    table.write_text(
-        "benchmark,what,value,unit,ratio,n,machine,versions\n"
-        'train_step,"ours",20,µs/step,1,9,"Some CPU, 2 cores",\n'
-        'train_step,a peer,50.4,µs/step,2.52,9,"Some CPU, 2 cores",\n'
-        'train_step,not there,,not installed,,,"Some CPU, 2 cores",\n'
-        'study,"sglib, 1 core(s)",20,s,50,3,m,\n'
-        'study,"sglib, 2 core(s)",10.3,s,96.8,3,m,\n'
-        'study,"scaling, 1 to 2 cores",1.934,×,,3,m,\n'
-        'predict,"paper\'s loop, ConvNN_1",9,s,1,3,m,\n'
-        'predict,"sglib predict, base",0.6,s,15,3,m,\n'
-        'predict,"base, 1000 files to csv",9000,files/s,,1,m,\n'
+def test_markdown_tables_align_numbers():
+    table = markdown_table(pd.DataFrame({"a": ["x"], "b": [0.25]}))
+    assert table == "| a | b |\n| :-- | --: |\n| x | 0.250 |"
+
+
+def test_speed_comes_from_the_benchmarks_table():
+    rows = pd.DataFrame(
+        {
+            "benchmark": ["train_step", "train_step", "train_step", "study"],
+            "what": ["ours", "a peer", "not there", "whole"],
+            "value": [20, 50.4, None, 3],
+            "ratio": [1, 2.52, None, 1],
+            "machine": "Some CPU, 2 cores",
+        }
     )
-    text = "\n".join(readme.speed_lines(table))
-    assert "on Some CPU, 2 cores" in text
-    assert "takes 10 s, 97 times less" in text
-    assert "from 1 to 2 cores it gains a factor of 1.93" in text
+    text = speed(rows)
     assert "| a peer | 50 | 2.5 |" in text
+    assert text.endswith("on Some CPU, 2 cores.")
     assert "not there" not in text
-    assert "ConvNN_1): `base` 15.0." in text

@@ -1,112 +1,162 @@
-"""display: what notebooks show carries its data in the output's metadata."""
+"""show: everything is visible in a notebook, and the site finds the rest in the metadata."""
 
 import base64
-from types import SimpleNamespace
+import io
+import socket
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from PIL import Image
+from report_fakes import caught, faces_drawn, fake_faces, lines
 
-from sglib.report.show import answer, figure, git_commit, headline, inline_html, machine, provenance
-
-
-def fake_data(name="synthetic"):
-    parts = [
-        SimpleNamespace(name=f"{name}-{part}", digest=part[0] * 64, __len__=None)
-        for part in ("train", "test")
-    ]
-    return SimpleNamespace(name=name, train=Part(parts[0]), test=Part(parts[1]))
+from sglib import SglibError
+from sglib.files import machine
+from sglib.report import drawing, show
+from sglib.studies.profiles import Config
 
 
-class Part:
-    """A FaceSet as far as provenance reads it."""
-
-    def __init__(self, part):
-        self.name, self.digest = part.name, part.digest
-
-    def __len__(self):
-        return 1378
+@pytest.fixture(autouse=True)
+def _clean_page(monkeypatch):
+    monkeypatch.setattr(show, "_page", {})
+    monkeypatch.delenv("SGLIB_PUBLISH", raising=False)
+    yield
+    plt.close("all")
 
 
-def test_provenance_records_data_digest_profile_and_versions():
-    bundle, metadata = provenance(fake_data(), "smoke", seeds=2)._repr_mimebundle_()
-    facts = metadata["sglib"]["provenance"]
-    assert facts["data"] == "synthetic"
-    assert [part["digest"][0] for part in facts["parts"]] == ["t", "t"]
-    assert facts["profile"] == "smoke"
-    assert {"Python", "torch", "numpy", "sglib"} <= set(facts["versions"])
-    for text in bundle.values():
-        for word in ("synthetic-train", "1,378", "t" * 16, "n_seeds = 2", facts["commit"]):
+def provenance(data="synthetic", profile="paper"):
+    return caught(lambda: show.provenance(fake_faces(data), Config(profile, seeds=2)))[0]
+
+
+def test_provenance_names_data_digest_profile_and_versions():
+    output = provenance()
+    about = output.metadata.sglib.provenance
+    assert (about.data, about.profile, about.seeds) == ("synthetic", "paper", 2)
+    assert about.digest == "s" * 64
+    for text in output.data.values():
+        for word in ("1,378 images", "s" * 16, "2 repetitions", dict(about.facts)["commit"]):
             assert word in text
-
-
-def test_synthetic_data_is_announced_and_course_data_is_not():
-    assert "Synthetic faces" in str(provenance(fake_data(), "smoke"))
-    assert "Synthetic faces" not in str(provenance(fake_data("course"), "smoke"))
-
-
-def test_commit_outside_a_checkout_is_unknown(tmp_path, monkeypatch):
-    monkeypatch.setenv("SGLIB_ROOT", str(tmp_path))
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert git_commit() == "unknown"
-
-
-def test_machine_does_not_name_the_host():
-    import socket
-
     assert socket.gethostname() not in machine()
 
 
-def test_answer_escapes_markup_and_keeps_emphasis():
-    bundle, metadata = answer("**0.97** for `a_b`,\n file <script>x</script>")._repr_mimebundle_()
-    assert metadata["sglib"]["answer"] == "**0.97** for `a_b`, file <script>x</script>"
-    assert bundle["text/html"] == (
-        "<p><strong>0.97</strong> for <code>a_b</code>, file &lt;script&gt;x&lt;/script&gt;</p>"
+@pytest.mark.parametrize(
+    ("data", "profile", "notices"),
+    [
+        ("synthetic", "paper", 1),
+        ("course", "paper", 0),
+        ("course", "smoke", 1),
+        ("synthetic", "smoke", 2),
+    ],
+)
+def test_synthetic_data_and_test_runs_are_announced(data, profile, notices):
+    output = provenance(data, profile)
+    assert len(output.metadata.sglib.provenance.notices) == notices
+    assert ("**Synthetic faces" in output.data["text/markdown"]) == (data == "synthetic")
+    assert ("no number means anything" in output.data["text/plain"].split("data:")[0]) == (
+        profile == "smoke"
     )
 
 
-def test_empty_answer_is_refused():
-    with pytest.raises(ValueError, match="expected a sentence"):
-        answer(" \n ")
+def test_smoke_tells_no_answer_no_finding_and_no_caption():
+    provenance(profile="smoke")
+    outputs = caught(
+        lambda: show.answer("0.97"),
+        lambda: show.headline("0.97"),
+        lambda: show.figure(lines(), alt="lines", caption="0.97"),
+    )
+    shown = [o for o in outputs if "image/svg+xml" not in o.data]
+    assert len(shown) == 3
+    for output in shown:
+        assert "0.97" not in str(output)
+        assert "profile smoke, 12 epochs, no number means anything" in output.data["text/plain"]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2 ** 3", "2 ** 3"),
-        ("a ` b", "a ` b"),
-        ("`x ** y` **z**", "<code>x ** y</code> <strong>z</strong>"),
-        ("`a` ` <b>", "<code>a</code> ` &lt;b&gt;"),
-    ],
-)
-def test_inline_marks_only_pairs(text, expected):
-    assert inline_html(text) == expected
+def test_figure_is_svg_with_text_tooltips_and_its_data_and_the_same_twice():
+    first, caption = caught(lambda: show.figure(lines(), alt="rising", caption="n = 3"))
+    second, _ = caught(lambda: show.figure(lines(), alt="rising", caption="n = 3"))
+    assert first == second
+    assert not plt.get_fignums()  # closed, or the notebook would draw it again
+    svg = first.data["image/svg+xml"]
+    assert svg.startswith("<svg ")
+    assert '<g class="hint"><title>run 0 &lt;a&gt;</title>' in svg
+    assert ">0</text>" in svg  # selectable, not outlines
+    assert ' id="line2d' not in svg  # several figures share a page
+    assert "<style" not in svg
+    assert first.metadata.sglib.figure.alt == "rising"
+    assert caption.data["text/markdown"] == "**Figure.** n = 3"
+    rows = pd.read_csv(io.StringIO(first.data["text/csv"]))
+    assert rows.columns.tolist() == ["panel", "what", "x", "y"]
+    assert rows.query("panel == 'panel 2' and what == 'run 2 <a>'")["y"].tolist() == [0, 2, 4, 6, 8]
 
 
-def test_headline_escapes_cells_and_caption():
-    table = pd.DataFrame({"name": ["<script>x</script>"], "n": [10]})
-    bundle, metadata = headline(table, caption="mean <b>")._repr_mimebundle_()
-    assert metadata["sglib"]["headline"] is True
-    assert "<script" not in bundle["text/html"]
-    assert "<caption>mean &lt;b&gt;</caption>" in bundle["text/html"]
+def test_heavy_figures_and_faces_are_png_at_twice_the_size(monkeypatch):
+    monkeypatch.setattr(show, "MAX_SVG", 1_000)
+    monkeypatch.setattr(drawing, "MAX_POINTS", 29)
+    (heavy,) = caught(lambda: show.figure(lines(), alt="many"))
+    (faces,) = caught(lambda: show.figure(faces_drawn(), alt="a face"))
+    for output in (heavy, faces):
+        assert "image/svg+xml" not in output.data
+        with Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))) as image:
+            assert image.width // 2 == output.metadata["image/png"]["width"]
+    assert faces.metadata.sglib.figure.photos
+    assert "text/csv" not in faces.data
+    assert "text/csv" not in heavy.data  # 30 points
 
 
-def test_figure_has_alt_text_width_and_the_same_bytes_twice():
-    bundles = []
-    for _ in range(2):
-        drawing, ax = plt.subplots(figsize=(4, 2))
-        ax.plot([0, 1], [0, 1])
-        bundle, metadata = figure(drawing, alt="a rising line", caption="n = 1")._repr_mimebundle_()
-        assert not plt.fignum_exists(drawing.number)
-        bundles.append(bundle["image/png"])
-    assert metadata["image/png"]["alt"] == "a rising line"
-    assert 300 < metadata["image/png"]["width"] < 450
-    assert base64.b64decode(bundles[0])[:4] == b"\x89PNG"
-    assert bundles[0] == bundles[1]
+def test_a_figure_without_alternative_text_and_empty_sentences_are_refused():
+    with pytest.raises(SglibError, match="alternative text"):
+        show.figure(lines(), alt=" ")
+    for tell in (show.answer, show.headline):
+        with pytest.raises(SglibError, match="expected a sentence"):
+            tell(" \n ")
 
 
-def test_figure_without_alt_text_is_refused():
-    drawing = plt.figure()
-    with pytest.raises(ValueError, match="alternative text"):
-        figure(drawing, alt=" ")
-    plt.close(drawing)
+def test_table_escapes_aligns_and_keeps_full_numbers_for_download():
+    frame = pd.DataFrame(
+        {"acc": [0.123456789, None], "n": [1234, 2], "word": ["<i>", "b"], "ok": [True, False]},
+        index=pd.Index(["a", "b"], name="row"),
+    )
+    (output,) = caught(lambda: show.table(frame, caption="Acc < 1"))
+    html = output.data["text/html"]
+    assert "<caption>Acc &lt; 1</caption>" in html
+    assert '<th scope="row" style="text-align:left">a</th>' in html
+    assert '<td style="text-align:right">0.123</td><td style="text-align:right">1,234</td>' in html
+    assert "&lt;i&gt;" in html
+    assert '<td style="text-align:right">–</td>' in html
+    assert '<td style="text-align:left">yes</td>' in html
+    assert output.data["text/csv"].splitlines()[1] == "a,0.123457,1234,<i>,True"
+    (folded,) = caught(lambda: show.table(frame, caption="Acc < 1", fold=True))
+    assert folded.data["text/html"].startswith("<details><summary>Acc &lt; 1</summary><table>")
+
+
+def test_files_are_saved_only_while_publishing(tmp_path, monkeypatch):
+    def both():
+        show.figure(lines(), alt="lines", save="curves")
+        show.table(pd.DataFrame({"a": [1]}), save="ones")
+
+    monkeypatch.chdir(tmp_path)
+    caught(both)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("SGLIB_PUBLISH", str(tmp_path))
+    caught(both)
+    names = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert names == {"figures/curves.png", "tables/ones.csv"}
+    assert (tmp_path / "tables/ones.csv").read_text() == "a\n1\n"
+    assert "time" not in dict(provenance().metadata.sglib.provenance.facts)
+
+
+def test_photographs_are_never_published(monkeypatch, tmp_path):
+    import sglib.data as load
+
+    real, synthetic = fake_faces("course"), fake_faces("synthetic")
+    monkeypatch.setattr(load, "load_data", lambda name: synthetic)
+    provenance("course")
+    assert show.photos(real) is real
+    monkeypatch.setenv("SGLIB_PUBLISH", str(tmp_path))
+    provenance("course")
+    with pytest.raises(SglibError, match=r"draw show\.photos\(faces\)"):
+        show.figure(faces_drawn(), alt="a face")
+    (said,) = caught(lambda: monkeypatch.setattr(show, "got", show.photos(real), raising=False))
+    assert show.got is synthetic
+    assert "synthetic" in said.data["text/plain"]
+    caught(lambda: show.figure(faces_drawn(), alt="a synthetic face"))

@@ -13,11 +13,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from sglib.data.load import load_data
-from sglib.studies.run import run_study
+from sglib.data import load_data
+from sglib.studies.run import plan, run_study
 from sglib.studies.store import RunStore
 from sglib.studies.tables import BASELINE, Study
-from sglib.studies.units import plan
 
 pytest.importorskip("distributed")
 
@@ -87,7 +86,7 @@ def test_a_study_survives_the_death_of_a_worker(cluster, tmp_path):
 
     killer = threading.Thread(target=kill_when_at_work)
     killer.start()
-    found = run_study(units, faces, store=store, backend="dask", scheduler=address)
+    found = run_study(units, faces, store=store, scheduler=address)
     killer.join()
     assert victim.wait(timeout=10) == -signal.SIGKILL
     local = run_study(units, faces, store=RunStore(tmp_path / "local"), jobs=2)
@@ -96,18 +95,3 @@ def test_a_study_survives_the_death_of_a_worker(cluster, tmp_path):
     for column in ("train_loss", "val_loss", "val_acc", "val_probs"):
         for one, two in zip(found[column], local[column], strict=True):
             assert one.tolist() == two.tolist()
-
-
-def test_an_address_without_a_scheduler_is_one_line(tmp_path):
-    from sglib import SglibError
-
-    faces = load_data("synthetic").train
-    units = plan(Study("s", "?", ("lr",), ROWS[:1]), faces, max_folds=1)
-    with pytest.raises(SglibError, match=r"no Dask scheduler at tcp://127\.0\.0\.1:1\b"):
-        run_study(
-            units,
-            faces,
-            store=RunStore(tmp_path),
-            backend="dask",
-            scheduler="tcp://127.0.0.1:1",
-        )

@@ -7,9 +7,19 @@ import sys
 import pytest
 
 from sglib import SglibError
-from sglib.data.splits import SCHEMES
-from sglib.studies.tables import BASELINE, L2_SWEEP, PAPER, STUDIES, TECHNIQUES, study, technique
-from sglib.training.settings import Experiment
+from sglib.data.augment import METHODS
+from sglib.studies.tables import (
+    BASELINE,
+    L2_SWEEP,
+    PAPER,
+    STUDIES,
+    TECHNIQUES,
+    Study,
+    study,
+    technique,
+    words,
+)
+from sglib.training.settings import AUGMENTS, METHODS_OF_TABLE_1, Experiment
 
 # paper §4: section, model, epochs, λ, p_drop, augmentation, in the order of the figures
 PRINTED_SETTINGS = [
@@ -75,7 +85,6 @@ def test_comparisons_name_existing_rows_of_one_model(one):
 def test_a_study_asks_a_question_and_is_found_by_name(one):
     assert study(one.name) is one
     assert one.question.endswith("?")
-    assert one.scheme in SCHEMES
 
 
 def test_an_l2_or_dropout_row_is_compared_at_equal_epochs_or_as_printed():
@@ -160,13 +169,61 @@ def test_replace_checks_too_and_unknown_settings_raise():
         Experiment(dropout=0.5)
 
 
+def test_errors_of_a_row_without_a_name_begin_with_the_setting():
+    with pytest.raises(SglibError, match=r"^p_drop must be "):
+        Experiment(p_drop=2)
+
+
+def test_every_method_of_table_1_can_augment_pixels_from_0_to_1():
+    assert tuple(METHODS) == METHODS_OF_TABLE_1
+    for name in AUGMENTS:
+        assert Experiment(augment=name).settings()["augment"] == name
+    with pytest.raises(SglibError, match="scaling must be unit"):
+        Experiment(augment="rotation", scaling="symmetric")
+
+
+def test_a_row_of_your_own_is_named_by_its_settings_and_is_not_the_papers():
+    rows = study([Experiment(), Experiment(p_drop=0.7, l2=3e-4), Experiment(name="mine")]).rows
+    assert [row.name for row in rows] == ["baseline_1", "l2=0.0003 p_drop=0.7", "mine"]
+    borrowed = study(dataclasses.replace(BASELINE, p_drop=0.75, augment="noise"))
+    assert borrowed.rows[0].name == borrowed.name == "p_drop=0.75 augment=noise"
+    assert borrowed.rows[0].section == ""
+    assert borrowed.scientific == ("p_drop", "augment")
+    assert study(PAPER[:2]).rows == PAPER[:2]
+
+
+def test_two_rows_of_one_name_are_refused():
+    with pytest.raises(SglibError, match="two rows are called 'x'"):
+        study([Experiment(name="x"), Experiment(name="x", l2=1e-3)])
+
+
+def test_a_study_of_your_own_is_taken_as_it_is():
+    mine = Study("mine", "?", ("lr",), PAPER[:1])
+    assert study(mine) is mine
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("dropout50_2", "dropout 50 %, ConvNN_2"),
+        ("baseline60_1", "baseline, 60 epochs, ConvNN_1"),
+        ("final_2_logit", "dropout 50 % and L2 5e-6, ConvNN_2, logit head"),
+        ("flip_1_symmetric", "mirrored copies, ConvNN_1, pixels [−1, 1]"),
+        ("l2_1e-05_1", "L2 1e-5, ConvNN_1"),
+        ("mine", "mine"),
+    ],
+)
+def test_names_in_words(name, expected):
+    assert words(name) == expected
+
+
 def test_an_experiment_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         BASELINE.lr = 0.1
 
 
 def test_an_unknown_study_lists_the_known():
-    with pytest.raises(SglibError, match="no study 'papers'; there are: paper, baseline, ") as e:
+    with pytest.raises(SglibError, match="no study 'papers'; did you mean paper") as e:
         study("papers")
     assert all(name in str(e.value) for name in STUDIES)
 

@@ -5,14 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-import sglib.training.compiled.engine
+import sglib.training.compiled
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import make_split
 from sglib.studies.tables import BASELINE, PAPER
-from sglib.training.fit import choose_engine, fit
-from sglib.training.reference import FitData, fit_reference
+from sglib.training import fit as fit_module
+from sglib.training.fit import choose_engine, fit, fit_until_learned, outcome
+from sglib.training.reference import fit_reference
 from sglib.training.schedule import make_schedule
+from sglib.training.settings import Fit, FitData
 
 ROW = dataclasses.replace(BASELINE, n_epochs=2, p_drop=0.5)
 
@@ -22,6 +24,7 @@ ROW = dataclasses.replace(BASELINE, n_epochs=2, p_drop=0.5)
     [
         ({}, "compiled"),
         ({"engine": "compiled"}, "compiled"),
+        ({"engine": "compiled-shuffled"}, "compiled-shuffled"),
         ({"engine": "reference"}, "reference-cpu"),
         ({"engine": "reference", "device": "cuda"}, "reference-cuda"),
         ({"device": "cuda"}, "reference-cuda"),
@@ -43,8 +46,29 @@ def test_auto_falls_back_where_the_compiled_engine_does_not_apply(monkeypatch):
         choose_engine(ROW, engine="compiled")
 
 
+def test_a_method_of_table_1_runs_on_the_reference_engine():
+    row = dataclasses.replace(ROW, augment="rotation")
+    assert choose_engine(row) == "reference-cpu"
+    with pytest.raises(SglibError, match="it mirrors images and knows no rotation"):
+        choose_engine(row, engine="compiled")
+
+
+@pytest.mark.parametrize(
+    ("train_acc", "expected"),
+    [
+        ([0.5, 0.6, 0.69], "never"),
+        ([0.5, 0.9, 0.95], "learned"),
+        ([0.9] * 20 + [0.5] * 10, "collapsed"),
+        ([0.9] * 25 + [0.5] * 5, "learned"),
+        ([0.5] * 4 + [0.7] * 6, "learned"),
+    ],
+)
+def test_a_run_never_learned_collapsed_or_learned(train_acc, expected):
+    assert outcome(np.array(train_acc)) == expected
+
+
 def test_choices_that_cannot_be_are_refused():
-    with pytest.raises(SglibError, match="engine must be one of auto, reference, compiled, got 'j"):
+    with pytest.raises(SglibError, match=r"engine must be one of auto, reference, .*, got 'jax'"):
         choose_engine(ROW, engine="jax")
     with pytest.raises(SglibError, match="runs on the CPU, not on cuda"):
         choose_engine(ROW, engine="compiled", device="cuda")
@@ -78,11 +102,15 @@ def test_the_seed_reaches_the_schedule(tiny_faces):
 def test_the_compiled_engine_gets_the_same_data_and_schedule(tiny_faces, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        sglib.training.compiled, "fit_compiled", lambda *args: asked.append(args) or "done"
+        sglib.training.compiled,
+        "fit_compiled",
+        lambda *args, shuffled: asked.append((*args, shuffled)) or "done",
     )
     split = make_split(tiny_faces, "kfold", fold=2)
     assert fit(ROW, tiny_faces, split, seed=5) == "done"
-    [(row, data, schedule)] = asked
+    assert fit(ROW, tiny_faces, split, seed=5, engine="compiled-shuffled") == "done"
+    (row, data, schedule, plain), (*_, shuffled) = asked
+    assert (plain, shuffled) == (False, True)
     assert row is ROW
     assert np.array_equal(data.train_images, tiny_faces.images[split.train])
     assert np.array_equal(data.val_labels, tiny_faces.labels[split.val])
@@ -100,3 +128,20 @@ def test_held_back_labels_cannot_be_trained_on(tiny_faces):
     test = FaceSet(name="course-test", images=tiny_faces.images, ids=tiny_faces.ids)
     with pytest.raises(SglibError, match="course-test: the labels are held back"):
         fit(ROW, test, split, seed=0)
+
+
+@pytest.mark.parametrize(("learns_from", "taken"), [(0, 1), (3, 3), (99, 10)])
+def test_the_next_seed_is_tried_where_a_run_fails(learns_from, taken, monkeypatch, caplog):
+    seen = []
+
+    def fake(row, faces, split, *, seed, device):
+        seen.append(seed)
+        ends = 0.9 if seed >= learns_from else 0.5
+        return Fit({"train_acc": np.array([ends])}, {}, np.empty(0), "fake", 0.0)
+
+    monkeypatch.setattr(fit_module, "fit", fake)
+    faces = FaceSet("tiny", np.zeros((0, 30, 32), np.uint8), np.array([], dtype=str))
+    found, _ = fit_until_learned(ROW, faces, None, seed=1)
+    assert (found, seen) == (taken, list(range(1, taken + 1)))
+    said = "baseline_1: none of the seeds 1 to 10 learned anything on tiny in 2 epochs"
+    assert [m.startswith(said) for m in caplog.messages] == ([True] if learns_from == 99 else [])

@@ -9,11 +9,12 @@ import torch
 import torch.nn.functional as F
 
 from sglib import SglibError
-from sglib.models.networks import build_model
+from sglib.models.networks import build
 from sglib.studies.paper import LOSS_FLOOR
 from sglib.studies.tables import BASELINE, BASELINE_2
-from sglib.training.reference import HISTORY, FitData, evaluate, fit_reference, scale_pixels
+from sglib.training.reference import evaluate, fit_reference
 from sglib.training.schedule import make_schedule
+from sglib.training.settings import HISTORY, FitData, scale_pixels
 
 SIZES = {"ConvNN_1": ((2, 1), 2), "ConvNN_2": ((1, 0), 3)}  # padding, first pooling
 
@@ -169,6 +170,22 @@ def test_the_l2_gradient_is_lambda_times_the_weight(data):
     assert np.abs(found["fc1.weight"] - without["fc1.weight"]).max() > 1e-3
 
 
+def test_adamw_decays_otherwise_than_formula_1():
+    """Adam divides the decay by the gradient's size, AdamW does not: the paper's λ is Adam's."""
+    gaps = {}
+    for kind in (torch.optim.Adam, torch.optim.AdamW):
+        weight, explicit = (torch.ones(3, dtype=torch.float64, requires_grad=True) for _ in "ab")
+        decayed, plain = kind([weight], weight_decay=0.01), torch.optim.Adam([explicit])
+        for _ in range(5):
+            for w, optimizer, l2 in ((weight, decayed, 0), (explicit, plain, 0.01)):
+                optimizer.zero_grad()
+                (torch.sin(w).sum() + l2 * (w**2).sum() / 2).backward()
+                optimizer.step()
+        gaps[kind] = float((weight - explicit).detach().abs().max())
+    assert gaps[torch.optim.Adam] < 1e-12
+    assert gaps[torch.optim.AdamW] > 1e-5
+
+
 @pytest.mark.parametrize("row", [BASELINE, BASELINE_2], ids=lambda row: row.model)
 def test_overfits_eight_images(row, eight):
     sigmoid = fit(dataclasses.replace(row, n_epochs=30), eight)
@@ -216,7 +233,7 @@ def test_what_a_fit_holds(data):
 
 def test_the_weights_are_those_after_the_last_epoch(data):
     found = fit(settings(p_drop=0.5), data)
-    model = build_model("ConvNN_1", p_drop=0.5)
+    model = build("ConvNN_1", head="sigmoid", p_drop=0.5)
     model.load_state_dict({k: torch.from_numpy(v) for k, v in found.weights.items()})
     images = torch.from_numpy(scale_pixels(data.val_images, "unit"))[:, None]
     loss, accuracy, probs = evaluate(model, images, torch.from_numpy(data.val_labels))
@@ -241,9 +258,15 @@ def test_without_validation_images_validation_is_nan(eight):
     assert np.isfinite(found.history["train_loss"]).all()
 
 
+def test_any_network_of_the_registry_is_trained(data):
+    found = fit(settings(model="face9k", head="logit", augment="rotation", n_epochs=4), data)
+    assert found.history["fit_loss"][-1] < found.history["fit_loss"][0]
+    assert "head.weight" in found.weights
+
+
 def constant_model(outputs):
     """Return a network that answers the same logits whatever it sees."""
-    model = build_model("ConvNN_1")
+    model = build("ConvNN_1", head="sigmoid")
     torch.nn.init.zeros_(model.fc2.weight)
     model.fc2.bias = torch.nn.Parameter(torch.tensor(outputs))
     return model
@@ -303,3 +326,18 @@ def test_a_gpu_gives_the_same_run(data):
     assert on_gpu.engine == "reference-cuda"
     for name in HISTORY:
         np.testing.assert_allclose(on_gpu.history[name], on_cpu.history[name], atol=1e-6)
+
+
+def test_a_method_of_table_1_changes_the_images_of_its_share(data):
+    row = dataclasses.replace(BASELINE_2, n_epochs=1, augment="flip_horizontal")
+    none, turned, mirrored = (
+        fit(dataclasses.replace(row, augment=name, augment_fraction=share), data)
+        for name, share in (("rotation", 0.0), ("rotation", 1.0), ("flip_horizontal", 1.0))
+    )
+    plain = fit(dataclasses.replace(row, augment="none"), data)
+    assert none.history["fit_loss"] == plain.history["fit_loss"]
+    assert turned.history["fit_loss"] != plain.history["fit_loss"]
+    each = fit(dataclasses.replace(row, augment="flip_each", augment_fraction=1.0), data)
+    assert mirrored.history["fit_loss"] == each.history["fit_loss"]
+    again = fit(dataclasses.replace(row, augment="rotation", augment_fraction=1.0), data)
+    assert again.history["fit_loss"] == turned.history["fit_loss"]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from sglib.models.networks import build_model
+from sglib import SglibError
+from sglib.models.networks import build
 from sglib.studies.tables import BASELINE, BASELINE_2
 from sglib.training.schedule import make_schedule
 
@@ -205,7 +206,7 @@ FAN_IN = {
 @pytest.mark.parametrize("row", [BASELINE, BASELINE_2], ids=lambda row: row.model)
 def test_initial_weights_are_uniform_within_pytorchs_bounds(row):
     many = [make_schedule(change(row, n_epochs=1), 2, seed).initial for seed in range(20)]
-    shapes = {name: tuple(p.shape) for name, p in build_model(row.model).state_dict().items()}
+    shapes = {name: tuple(p.shape) for name, p in build(row.model).state_dict().items()}
     assert {name: value.shape for name, value in many[0].items()} == shapes
     for name in shapes:
         values = np.concatenate([initial[name].ravel() for initial in many])
@@ -223,3 +224,9 @@ def test_initial_weights_can_be_overwritten_without_harm():
     before = first.initial["fc2.bias"].copy()
     first.initial["fc2.bias"][:] = 7
     assert np.array_equal(make_schedule(change(), N, 0).initial["fc2.bias"], before)
+
+
+def test_dropout_needs_a_layer_whose_units_are_dropped():
+    assert make_schedule(change(model="face9k", head="logit"), N, 0).masks is None
+    with pytest.raises(SglibError, match="face9k: p_drop drops units of a layer fc1"):
+        make_schedule(change(model="face9k", head="logit", p_drop=0.5), N, 0)

@@ -1,279 +1,209 @@
-"""Figures of the study: a tidy frame in, `Axes` (or a `Figure` of several) out.
+"""Runs over epochs and settings, captions on our distributions, and why a loss stands still."""
 
-Computes no number that is not a position on the page. One palette maps technique → colour in all
-notebooks; panels that are compared share their limits.
-"""
+from collections.abc import Sequence
 
-from collections.abc import Mapping, Sequence
-
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sglib.metrics import Confusion
+from sglib.analysis.mechanisms import floor_line, loss_over_logit
+from sglib.analysis.plots.style import (
+    BAND,
+    ONE,
+    QUIET,
+    TWO,
+    colours,
+    describe,
+    legend_above,
+    new,
+    stacked,
+)
 from sglib.studies.paper import LOSS_FLOOR
-from sglib.studies.tables import technique
+from sglib.studies.tables import words
 
-PALETTE = {
-    # colour-blind safe (Okabe and Ito, 2008)
-    "baseline": "#0072B2",
-    "flip": "#E69F00",
-    "l2": "#009E73",
-    "dropout25": "#56B4E9",
-    "dropout50": "#CC79A7",
-    "final": "#D55E00",
-    "ours": "#000000",
-}
-TRAIN, VAL = "#0072B2", "#D55E00"
-STYLE = {
-    "figure.dpi": 100,
-    "savefig.dpi": 100,
-    "figure.facecolor": "white",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "axes.titlesize": "medium",
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-    "font.size": 9,
-}
-_MEASURE = {"loss": "cross entropy (nats)", "acc": "accuracy"}
+_LABELS = {"acc": "accuracy", "loss": "cross entropy (nats)"}
+_PARTS = {"training": ONE, "validation": TWO}
 
 
-def use_style() -> None:
-    """Set the figure style of the series; fixed sizes and dpi make equal runs draw equal files."""
-    plt.rcParams.update(STYLE)
+def panels(bands: pd.DataFrame, names: Sequence[str], *, measure: str = "acc") -> Figure:
+    """Draw median and 10 to 90 % band over the epochs, a panel per experiment, failed runs apart.
+
+    Args:
+        bands: from `runs.curves`, of one scheme.
+        names: code names of the experiments, top to bottom.
+        measure: "acc" or "loss".
+    """
+    fig, axes = stacked(len(names), 2.3, sharex=True, sharey=True)
+    shown = _parts(bands, measure)
+    for name, ax in zip(names, axes, strict=True):
+        one = shown[shown["name"] == name]
+        good, failed = (one[one["population"] == which] for which in ("learned", "failed"))
+        for part, rows in good.groupby("measure"):
+            ax.fill_between(rows["epoch"], rows["low"], rows["high"], color=_PARTS[part], alpha=0.2)
+            ax.plot(rows["epoch"], rows["median"], color=_PARTS[part], linewidth=2, label=part)
+        failed = failed[failed["measure"] == "training"]
+        ax.plot(
+            failed["epoch"],
+            failed["median"],
+            color=QUIET,
+            linestyle="--",
+            label="failed, training",
+        )
+        n_failed, n_good = (int(rows["n"].max()) if len(rows) else 0 for rows in (failed, good))
+        told = f"{_finding(good, measure)}; {n_failed} of {n_failed + n_good} runs failed"
+        ax.set(ylabel=_LABELS[measure], title=f"{words(name)}\n{told}")
+        if measure == "loss":
+            ax.axhline(LOSS_FLOOR, color="black", linewidth=0.8, linestyle=":", label="floor")
+    axes[-1].set_xlabel("epoch")
+    legend_above(axes[0], n_columns=3)
+    return fig
 
 
-def plot_curves(
-    history: pd.DataFrame,
+def tell(bands: pd.DataFrame, names: Sequence[str], *, measure: str = "acc") -> str:
+    """Say what `panels` draws."""
+    shown = _parts(bands[bands["name"].isin(names)], measure)
+    shown = shown.assign(experiment=shown["name"].map(words))
+    by = ["experiment", "population", "measure"]
+    return describe(shown, "median", _LABELS[measure], by=by, over="epoch")
+
+
+def _parts(bands: pd.DataFrame, measure: str) -> pd.DataFrame:
+    parts = {f"train_{measure}": "training", f"val_{measure}": "validation"}
+    return bands[bands["measure"].isin(parts)].replace({"measure": parts})
+
+
+def _finding(good: pd.DataFrame, measure: str) -> str:
+    """Say what the medians show at the end, of the runs that learned."""
+    if good.empty:
+        return "none learned"
+    train, val = (good.loc[good["measure"] == part, "median"] for part in _PARTS)
+    if measure == "acc":
+        return f"{100 * (train.iloc[-1] - val.iloc[-1]):.1f} points apart"
+    return f"ends {val.iloc[-1] - val.min():.3f} above its best"
+
+
+def over(table: pd.DataFrame, x: str, y: str, *, hue: str, ax: Axes | None = None) -> Axes:
+    """Draw median and 10 to 90 % band over a number: epochs, people, share of wrong labels.
+
+    Args:
+        table: one row per run (and epoch).
+        x, y, hue: its columns; `hue` tells the lines apart.
+    """
+    look = {"estimator": "median", "errorbar": BAND, "palette": colours(table[hue])}
+    return sns.lineplot(table, x=x, y=y, hue=hue, ax=ax or new(2.8), **look)
+
+
+def settings(
+    table: pd.DataFrame,
+    x: str,
+    y: str,
     *,
-    measure: str = "loss",
-    printed: Mapping[str, float] | None = None,
+    hue: str,
+    order: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw one experiment's training and validation curve: every run thin, the mean thick.
+    """Draw a value at a few settings, evenly spaced, so that λ = 0 has a place.
 
     Args:
-        history: one experiment's rows of `study.history_frame`.
-        measure: "loss" or "acc".
-        printed: caption values to mark at the right edge, keys "train" and "val".
-        ax: where to draw; default the current axes.
+        table: one row per run: median and 10 to 90 % band are drawn; or one row per setting with
+            an interval in `low` and `high`.
+        x, y, hue: its columns: the setting, the value, what tells the lines apart.
+        order: all settings as written on the axis; default those of the table.
     """
-    ax = ax or plt.gca()
-    n_epochs = int(history["epoch"].max())
-    for part, color, label in (("train", TRAIN, "training"), ("val", VAL, "validation")):
-        column = f"{part}_{measure}"
-        runs = history.pivot_table(index="epoch", columns=["seed", "fold"], values=column)
-        ax.plot(runs.index, runs.to_numpy(), color=color, alpha=0.15, linewidth=0.6)
-        ax.plot(runs.index, runs.mean(axis=1), color=color, linewidth=1.8, label=f"{label}, mean")
-        if printed:
-            ax.plot(
-                n_epochs * 1.02,
-                printed[part],
-                marker="<",
-                color=color,
-                clip_on=False,
-                linestyle="none",
-                label=f"{label}, printed",
-            )
-    if measure == "loss":
-        ax.axhline(LOSS_FLOOR, color="black", linewidth=0.8, linestyle=":", label="ln(1 + 1/e)")
-    ax.set(xlabel="epoch", ylabel=_MEASURE[measure], xlim=(0, n_epochs * 1.02))
-    return ax
+    look = {"errorbar": BAND, "palette": colours(table[hue]), "dodge": 0.2, "linewidth": 1.4}
+    if "low" in table:  # the median of low, value and high is the value
+        table = table.melt([x, hue], ["low", y, "high"], value_name="drawn")
+        table, look["errorbar"] = table.rename(columns={"drawn": y}), ("pi", 100)
+    table = table.assign(**{x: table[x].map(_short)})
+    look |= {
+        "order": order or sorted(table[x].unique(), key=float),
+        "estimator": "median",
+        "markers": list("os^")[: table[hue].nunique()],
+    }
+    return sns.pointplot(table, x=x, y=y, hue=hue, ax=ax or new(2.8), **look)
 
 
-def curve_grid(
-    history: pd.DataFrame,
-    rows: Sequence[str],
-    *,
-    printed: Mapping[str, Mapping[str, Mapping[str, float]]] | None = None,
-    titles: Mapping[str, str] | None = None,
-) -> Figure:
-    """Draw loss (left) and accuracy (right) of several experiments, one per row of panels.
+def _short(value: float) -> str:
+    return f"{value:g}" if value == 0 or value >= 0.01 else f"{value:.0e}".replace("e-0", "e-")
+
+
+def sweep(values: pd.DataFrame, failures: pd.DataFrame) -> Figure:
+    """Draw accuracy and share of failed runs over λ, one panel under the other.
 
     Args:
-        history: from `study.history_frame`.
-        rows: experiment names, top to bottom.
-        printed: name → measure → part → caption value, see `plot_curves`.
-        titles: name → what stands above the row; default the name.
+        values: one row per run that learned: l2, model, val_acc_mean.
+        failures: one row per λ and network, of all runs: l2, model, rate, low, high.
     """
-    fig, axes = plt.subplots(
-        len(rows),
-        2,
-        figsize=(9, 2.4 * len(rows) + 0.5),
-        sharex=True,
-        sharey="col",
-        squeeze=False,
-        layout="constrained",
+    fig, axes = stacked(2, 2.4)
+    order = [_short(value) for value in sorted(failures["l2"].unique())]
+    settings(values, "l2", "val_acc_mean", hue="model", order=order, ax=axes[0])
+    settings(failures, "l2", "rate", hue="model", order=order, ax=axes[1])
+    top = failures.loc[failures["rate"].idxmax()]
+    axes[0].set(xlabel="", ylabel="validation accuracy", title="Accuracy of the runs that learned")
+    axes[1].set(xlabel="λ", ylabel="share of runs", ylim=(-0.03, 1.03))
+    axes[1].set_title(f"Failed to train: up to {top['rate']:.0%}, at λ = {top['l2']:g}")
+    axes[1].legend().remove()
+    legend_above(axes[0])
+    return fig
+
+
+def captions(means: pd.DataFrame, printed: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the printed captions on the distributions of our means over five folds.
+
+    Args:
+        means: one row per repetition, experiment and reading: experiment (code name), reading,
+            value.
+        printed: experiment, printed.
+    """
+    rows = list(dict.fromkeys(means["experiment"]))
+    look = {"palette": colours(means["reading"]), "hue": "reading", "dodge": True, "order": rows}
+    look |= {"marker": "|", "size": 9, "linewidth": 1.2, "alpha": 0.5, "jitter": False}
+    ax = ax or new(6.6)
+    sns.stripplot(means, x="value", y="experiment", ax=ax, **look)
+    places = printed["experiment"].map(rows.index)
+    ax.plot(printed["printed"], places, "D", color="black", label="printed", zorder=5)
+    ax.set_yticks(range(len(rows)), [words(row).replace(", ", ",\n", 1) for row in rows])
+    ax.set(xlabel="accuracy, mean of five folds", ylabel="")
+    ax.set_xlim(means["value"].quantile(0.005) - 0.01, 1.005)
+    ours = means.groupby(["experiment", "reading"])["value"].mean().unstack()
+    away = ours.rsub(printed.set_index("experiment")["printed"], axis=0).mean()
+    nearest = away.abs().idxmin()
+    legend_above(
+        ax, n_columns=3, title=f"Nearest: {nearest}; captions {100 * away[nearest]:+.1f} points off"
     )
-    for name, pair in zip(rows, axes, strict=True):
-        one = history[history["name"] == name]
-        n_runs = one.groupby(["seed", "fold"]).ngroups
-        for measure, ax in zip(("loss", "acc"), pair, strict=True):
-            caption = (printed or {}).get(name, {}).get(measure)
-            plot_curves(one, measure=measure, printed=caption, ax=ax)
-            ax.set_title(f"{(titles or {}).get(name, name)}: {_MEASURE[measure]}, {n_runs} runs")
-            if name != rows[-1]:
-                ax.set_xlabel("")
-    axes[0, 0].legend(fontsize="small", ncols=2)
-    return fig
+    return ax
 
 
-def plot_printed(comparison: pd.DataFrame, measure: str, *, ax: Axes | None = None) -> Axes:
-    """Draw the printed number against the range of the runs, one line per experiment.
+def floor(ours: pd.DataFrame, printed: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw loss against error rate, and the line on which saturated outputs lie.
 
     Args:
-        comparison: from `reproduction.compare_with_printed`.
-        measure: one of `results.MEASURES`.
+        ours, printed: from `mechanisms`: part, error, loss.
     """
-    ax = ax or plt.gca()
-    part = comparison[comparison["measure"] == measure].reset_index(drop=True)
-    places = np.arange(len(part))[::-1]
-    colors = [PALETTE[technique(name)] for name in part["name"]]
-    ax.hlines(places, part["low"], part["high"], color=colors, linewidth=5, alpha=0.35)
-    ax.scatter(part["mean"], places, color=colors, s=28, zorder=3, label="our mean")
-    ax.scatter(part["printed"], places, marker="x", color="black", s=36, zorder=4, label="printed")
-    ax.set_yticks(places, [f"{name} (fig. {fig})" for name, fig in part[["name", "figure"]].values])
-    ax.set_xlabel(measure.replace("_", " "))
-    ax.grid(axis="y", visible=False)
+    ours = ours.assign(part=ours["part"].replace({"train": "training", "val": "validation"}))
+    points = {"x": "error", "y": "loss", "linewidth": 0, "ax": ax or new(3.6)}
+    ax = sns.scatterplot(ours, hue="part", palette=_PARTS, s=14, alpha=0.5, **points)
+    sns.scatterplot(printed, color="black", marker="D", s=20, label="printed", **points)
+    ends = np.array([0, max(ours["error"].max(), printed["error"].max())])
+    ax.plot(ends, LOSS_FLOOR + ends, color="black", linewidth=0.9, label="ln(1 + 1/e) + error")
+    ax.set(xlabel="error rate", ylabel="cross entropy (nats)")
+    away = floor_line(ours)["mean_deviation"]
+    legend_above(ax, title=f"The loss is floor + error rate, to {away:.3f} nats")
     return ax
 
 
-def printed_panels(comparison: pd.DataFrame) -> Figure:
-    """Draw `plot_printed` of validation accuracy and validation loss beside each other."""
-    fig, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
-    for ax, measure in zip(axes, ("val_acc", "val_loss"), strict=True):
-        plot_printed(comparison, measure, ax=ax)
-    axes[0].set_title("printed captions against the range of our runs")
-    axes[1].axvline(LOSS_FLOOR, color="black", linewidth=0.8, linestyle=":")
-    axes[1].legend(loc="lower right")
+def mechanism() -> Figure:
+    """Draw loss and gradient over the logit, for the printed sigmoid outputs and for logits."""
+    table = loss_over_logit()
+    fig, axes = stacked(2, 2.2, sharex=True)
+    for ax, y in zip(axes, ("loss", "gradient"), strict=True):
+        sns.lineplot(table, x="logit", y=y, hue="head", palette=[TWO, ONE], ax=ax)
+        ax.get_legend().remove()
+    axes[0].set(ylabel="loss (nats)", ylim=(0, 4))
+    axes[0].set_title(f"A confident mistake costs {LOSS_FLOOR + 1:.2f} nats at most …")
+    axes[1].set(ylabel="gradient", title="… and teaches nothing: its gradient is 0")
+    axes[1].set_xlabel("logit of the true class (right of 0: correct)")
+    legend_above(axes[0])
     return fig
-
-
-def plot_differences(differences: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw paired differences in validation accuracy: runs as points, mean and 95 % interval.
-
-    Args:
-        differences: columns label, technique, low, high, mean, and values (list of runs).
-    """
-    ax = ax or plt.gca()
-    for place, row in zip(range(len(differences))[::-1], differences.itertuples(), strict=True):
-        color = PALETTE[row.technique]
-        values = np.sort(np.asarray(row.values)) * 100
-        spread = (
-            (np.arange(len(values)) * 0.618) % 1 - 0.5
-        ) * 0.5  # equal values beside each other
-        ax.scatter(values, place + spread, s=9, color=color, alpha=0.35, linewidth=0)
-        ax.errorbar(
-            row.mean * 100,
-            place,
-            xerr=[[(row.mean - row.low) * 100], [(row.high - row.mean) * 100]],
-            color=color,
-            marker="o",
-            capsize=3,
-            linewidth=1.8,
-        )
-    ax.axvline(0, color="black", linewidth=0.8)
-    ax.set_yticks(range(len(differences))[::-1], differences["label"])
-    ax.set_xlabel("difference in validation accuracy (percentage points)")
-    ax.grid(axis="y", visible=False)
-    return ax
-
-
-def plot_confusion(matrix: Confusion, *, title: str = "", ax: Axes | None = None) -> Axes:
-    """Draw a confusion matrix with counts and row fractions."""
-    ax = ax or plt.gca()
-    counts = np.array([[matrix.tn, matrix.fp], [matrix.fn, matrix.tp]])
-    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    ax.imshow(fractions, cmap="Blues", vmin=0, vmax=1)
-    for (i, j), fraction in np.ndenumerate(fractions):
-        color = "white" if fraction > 0.5 else "black"
-        text = f"{counts[i, j]:,}\n{fraction:.1%}"
-        ax.text(j, i, text, ha="center", va="center", color=color, fontsize="small")
-    names = ["open", "sunglasses"]
-    ax.set_xticks([0, 1], names)
-    ax.set_yticks([0, 1], names, rotation=90, va="center")
-    ax.set(xlabel="predicted", ylabel="true", title=title)
-    ax.grid(visible=False)
-    return ax
-
-
-def confusion_grid(matrices: Mapping[str, Confusion]) -> Figure:
-    """Draw several confusion matrices side by side, four to a line."""
-    n_columns = min(4, len(matrices))
-    n_lines = -(-len(matrices) // n_columns)
-    size = (2.4 * n_columns, 2.6 * n_lines)
-    fig, axes = plt.subplots(n_lines, n_columns, figsize=size, squeeze=False, layout="constrained")
-    for ax in axes.flat[len(matrices) :]:
-        ax.set_axis_off()
-    for ax, (name, matrix) in zip(axes.flat, matrices.items(), strict=False):
-        plot_confusion(matrix, title=name, ax=ax)
-    return fig
-
-
-def plot_gallery(
-    images: np.ndarray,
-    *,
-    titles: Sequence[str] | None = None,
-    n_columns: int = 16,
-    scale: float = 0.55,
-) -> Figure:
-    """Draw photographs in a grid, black 0 to white 255, nothing interpolated.
-
-    Args:
-        images: uint8 (N, 30, 32).
-        titles: a short text over each picture, or None.
-        n_columns: pictures to a line.
-        scale: width of a picture in inches.
-    """
-    n_lines = -(-len(images) // n_columns)
-    height, width = images.shape[1:]
-    gap, head = 1, 1 if titles is None else 9  # pixels between columns, above each line
-    # One picture of all pictures: an Axes for each would take a hundred times as long to draw.
-    sheet = np.full((n_lines * (height + head), n_columns * (width + gap)), 255, dtype=np.uint8)
-    fig = plt.figure(figsize=(n_columns * scale, n_lines * scale * (height + head) / width))
-    ax = fig.add_axes((0, 0, 1, 1))
-    for place, image in enumerate(images):
-        line, column = divmod(place, n_columns)
-        top, left = line * (height + head) + head, column * (width + gap)
-        sheet[top : top + height, left : left + width] = image
-        if titles is not None:
-            ax.text(left, top - 2, titles[place], fontsize=scale * 10, va="baseline")
-    ax.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
-    ax.set_axis_off()
-    return fig
-
-
-def plot_counts(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw a table of counts as stacked horizontal bars: one bar per row, one colour per column."""
-    ax = ax or plt.gca()
-    left = np.zeros(len(table))
-    for column, color in zip(table, ("#999999", *PALETTE.values()), strict=False):
-        ax.barh(table.index, table[column], left=left, label=str(column), color=color)
-        left += table[column].to_numpy()
-    ax.invert_yaxis()
-    ax.set_xlabel("images")
-    ax.legend(ncols=len(table.columns), fontsize="small", loc="lower left", bbox_to_anchor=(0, 1))
-    return ax
-
-
-def plot_sweep(table: pd.DataFrame, *, x: str, y: str, hue: str, ax: Axes | None = None) -> Axes:
-    """Draw every run as a point and the mean as a line over a swept setting (symlog axis).
-
-    Args:
-        table: one row per run with the columns `x`, `y` and `hue`.
-    """
-    ax = ax or plt.gca()
-    smallest = table.loc[table[x] > 0, x].min()
-    for (name, part), color in zip(table.groupby(hue), (TRAIN, VAL), strict=False):
-        means = part.groupby(x)[y].mean()
-        ax.plot(means.index, means, marker="o", color=color, label=f"{name}, mean")
-        ax.scatter(part[x], part[y], s=10, alpha=0.3, color=color, linewidth=0)
-    ax.set_xscale("symlog", linthresh=smallest)
-    ax.set(xlabel=x, ylabel=y.replace("_", " "))
-    ax.legend()
-    return ax

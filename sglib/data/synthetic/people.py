@@ -8,10 +8,9 @@ import numpy as np
 from sglib.data.faces import HEIGHT, WIDTH
 
 N_COMBINATIONS = 32  # photographs of one person: 4 poses x 4 expressions x without and with
-HAIR_STYLES = ("short", "thick", "fringe", "long", "bald", "beard")
 N_LOOK_DRAWS, N_ROOM_DRAWS = 52, 48  # uniform draws that make a person's look and room
 N_TAKE_DRAWS = 20  # uniform draws that make one photograph of a person
-_BLOCK = len(HAIR_STYLES)  # each so many people spread evenly over every property
+_BLOCK = 6  # hair styles; each so many people spread evenly over every property
 _PEOPLE, _ROOM, _BLOCKS = range(3)  # independent random streams of one seed
 _CHUNK = 64  # photographs drawn at once: the work arrays stay in the CPU's cache
 _ROOM_H, _ROOM_W = 36, 42  # the room is larger than the picture: the camera moves a little
@@ -40,8 +39,8 @@ def person_takes(seed: int, numbers: np.ndarray, counts: np.ndarray) -> Iterator
     for start in range(0, len(numbers), per_chunk):
         people, left = numbers[start : start + per_chunk], counts[start : start + per_chunk]
         rngs = [np.random.default_rng([seed, _PEOPLE, int(k)]) for k in people]
-        spread = np.stack([r.random(N_LOOK_DRAWS) for r in rngs])
-        looks = _looks((_places(seed, people) + spread) / _BLOCK)
+        spread = _places(seed, people) + np.stack([r.random(N_LOOK_DRAWS) for r in rngs])
+        looks = _looks(spread / _BLOCK)
         rooms = _place_rooms(room, np.stack([r.random(N_ROOM_DRAWS) for r in rngs]))
         orders = [_order(r, int(k)) for r, k in zip(rngs, people, strict=True)]
         while left.any():  # at most 32 photographs of each person at a time
@@ -81,78 +80,53 @@ def _order(rng: np.random.Generator, number: int) -> np.ndarray:
     return (order if number // 2 % 2 == 0 else order[:, ::-1]).ravel()
 
 
-def _span(draw: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Map uniform draws from [0, 1) to [low, high)."""
-    return low + (high - low) * draw
+# A property and the range of its draw, in the order of the draws. Lengths are pixels, tones 0 to
+# 255, eye_u to slip shares of the head's half-axes, yaw (of left and right), pitch (of up) and
+# stoop (of the others) degrees; `_looks` turns some of them into what is drawn.
+_SPANS = """
+style 0 6, spectacles 0 1, half_width 3.9 5.3, half_height 6.0 7.3, half_depth 5.0 6.2, x 14.0 16.8,
+y 12.6 15.2, yaw 50 80, pitch 32 58, stoop -7 9, skin 190 252, hair 0 1, volume 0 1, hairline 0 1,
+parting -0.22 0.22, sideburn -0.15 0.25, nape 0.15 0.6, hair_end 7.5 15.0, hair_gap 0.45 0.85,
+beard 0.75 1.0, stubble 0 1, socket 0.05 0.58, eye 0.25 0.7, brow 0.12 0.65, eye_v -0.16 0.0,
+eye_u 0.36 0.46, nose 0.9 1.4, cheek 0.0 0.3, lens_u 0.31 0.43, lens_v 0.19 0.29, lens_tone 2 30,
+gloss 0 1, slip -0.05 0.12, frame 0.3 0.85, light_x -0.35 0.6, light_y -0.5 0.1, dimming 0.0 0.26,
+ambient 0.38 0.66, cloth 0 1, pattern 0 5, pattern_tone -1 1, pattern_size 2.2 5.0,
+shoulder 7.0 9.0, slope 0.34 0.66, girth 12.0 16.5, neck 2.5 3.4, restless 0 1, collar 0.0 1.8
+"""
 
 
 def _looks(draws: np.ndarray) -> Table:
-    """Turn uniform draws (P, N_LOOK_DRAWS) into persistent looks; pixels, and tones in 0..255."""
-    u = iter(draws.T)
-    style = np.floor(next(u) * _BLOCK)
-    is_style = {name: style == k for k, name in enumerate(HAIR_STYLES)}
-    bald, fringe, long = is_style["bald"], is_style["fringe"], is_style["long"]
-    p: Table = {"long": long, "spectacles": next(u) < 1 / 3}
-    p["half_width"] = _span(next(u), 3.9, 5.3)
-    p["half_height"] = _span(next(u), 6.0, 7.3)
-    p["half_depth"] = _span(next(u), 5.0, 6.2)
-    p["x"] = _span(next(u), 14.0, 16.8)
-    p["y"] = _span(next(u), 12.6, 15.2)
-    p["yaw"] = _span(next(u), 50, 80)  # degrees, of the poses left and right
-    p["pitch"] = _span(next(u), 32, 58)  # degrees, of the pose up
-    p["stoop"] = _span(next(u), -7, 9)  # degrees, how the head is held otherwise
-    p["skin"] = _span(next(u), 190, 252)
-    tone = next(u)
+    """Turn uniform draws (P, N_LOOK_DRAWS) into persistent looks, see `_SPANS`."""
+    p: Table = {}
+    for span, u in zip(_SPANS.split(","), draws.T, strict=False):
+        name, low, high = span.split()
+        p[name] = float(low) + (float(high) - float(low)) * u
+    style = np.floor(p["style"])
+    thick, fringe, long, bald, beard = (style == k for k in range(1, _BLOCK))  # else short
+    tone, volume, line, cloth = p["hair"], p["volume"], p["hairline"], p["cloth"]
     p["hair"] = np.where(tone < 5 / 6, 3 + 34 * tone, 85 + 500 * (tone - 5 / 6))
-    volume = next(u)
     p["volume"] = np.select(
-        [bald, is_style["thick"], fringe, long],
+        [bald, thick, fringe, long],
         [0.05 + 0.1 * volume, 1.2 + 0.8 * volume, 0.9 + 1.2 * volume, 0.8 + 0.8 * volume],
         0.35 + 0.6 * volume,
     )
-    line = next(u)
     p["hairline"] = np.select(
         [bald, fringe], [-0.9 + 0.4 * line, -0.42 + 0.22 * line], -0.7 + 0.26 * line
     )
-    p["parting"] = _span(next(u), -0.22, 0.22) * np.where(fringe, 1.6, 1.0)
-    p["sideburn"] = _span(next(u), -0.15, 0.25) + 0.35 * is_style["beard"] - 0.3 * bald
-    p["nape"] = _span(next(u), 0.15, 0.6) - 0.2 * bald
     p["density"] = np.where(bald, 0.7 * line, 1.0)  # of hair: shaved heads show the skin
-    p["hair_end"] = _span(next(u), 7.5, 15.0)  # below the head's centre
-    p["hair_gap"] = _span(next(u), 0.45, 0.85)  # radians of face left free by long hair
-    full, stubble = _span(next(u), 0.75, 1.0), 0.22 * np.maximum(next(u) - 0.5, 0)
-    p["beard"] = np.where(is_style["beard"], full, stubble)
-    p["socket"] = _span(next(u), 0.05, 0.58)  # how dark the eye sockets are
-    p["eye"] = _span(next(u), 0.25, 0.7)
-    p["brow"] = _span(next(u), 0.12, 0.65)
-    p["eye_v"] = _span(next(u), -0.16, 0.0)
-    p["eye_u"] = _span(next(u), 0.36, 0.46)
-    p["nose"] = _span(next(u), 0.9, 1.4)
-    p["cheek"] = _span(next(u), 0.0, 0.3)
-    p["lens_u"] = _span(next(u), 0.31, 0.43)  # the sunglasses: how wide, how high, how dark
-    p["lens_v"] = _span(next(u), 0.19, 0.29)
-    p["lens_tone"] = _span(next(u), 2, 30)
-    p["gloss"] = _span(next(u), 0.0, 1.0) ** 3
-    p["slip"] = _span(next(u), -0.05, 0.12)  # how low they sit
-    p["frame"] = _span(next(u), 0.3, 0.85)  # the clear glasses
-    p["light_x"] = _span(next(u), -0.35, 0.6)
-    p["light_y"] = _span(next(u), -0.5, 0.1)
-    p["dimming"] = _span(next(u), 0.0, 0.26)  # of a face turned up, away from the lamp
-    p["ambient"] = _span(next(u), 0.38, 0.66)
-    cloth = next(u)  # a third dark, a third coloured, a third white
+    p["parting"] = p["parting"] * np.where(fringe, 1.6, 1.0)
+    p["sideburn"] = p["sideburn"] + 0.35 * beard - 0.3 * bald
+    p["nape"] = p["nape"] - 0.2 * bald
+    p["beard"] = np.where(beard, p["beard"], 0.22 * np.maximum(p["stubble"] - 0.5, 0))
+    p["gloss"] = p["gloss"] ** 3
+    # A third of the clothes is dark, a third coloured, a third white; patterns: 0 and 1 plain,
+    # 2 checks, 3 stripes, 4 a band over the chest.
     p["cloth"] = np.select(
         [cloth < 1 / 3, cloth < 2 / 3], [120 * cloth, 360 * cloth - 40], 225 + 90 * (cloth - 2 / 3)
     )
-    p["pattern"] = np.floor(_span(next(u), 0, 5))  # 0..1 plain, 2 checks, 3 stripes, 4 chest band
-    p["pattern_tone"] = _span(next(u), -1, 1) * 130
-    p["pattern_size"] = _span(next(u), 2.2, 5.0)
-    p["shoulder"] = _span(next(u), 7.0, 9.0)  # below the head's centre
-    p["slope"] = _span(next(u), 0.34, 0.66)
-    p["girth"] = _span(next(u), 12.0, 16.5)
-    p["neck"] = _span(next(u), 2.5, 3.4)
-    p["restless"] = next(u) < 0.25  # the camera was moved between takes
-    p["collar"] = _span(next(u), 0.0, 1.8)
-    return p
+    p["pattern"], p["pattern_tone"] = np.floor(p["pattern"]), p["pattern_tone"] * 130
+    truths = {"long": long, "spectacles": p["spectacles"] < 1 / 3, "restless": p["restless"] < 0.25}
+    return p | truths  # restless: the camera was moved between takes
 
 
 def _room(rng: np.random.Generator) -> np.ndarray:
@@ -179,17 +153,12 @@ def _room(rng: np.random.Generator) -> np.ndarray:
 
 
 def _place_rooms(room: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Return the room behind each person, float32 (P, 36, 42): each sits a little elsewhere.
-
-    Args:
-        room: float32 (36, 42).
-        draws: float64 (P, N_ROOM_DRAWS) in [0, 1).
-    """
+    """Return the room behind each person, float32 (P, 36, 42): each sits a little elsewhere."""
     dy = np.floor(draws[:, 0] * 9).astype(int) - 4
     dx = np.floor(draws[:, 1] * 9).astype(int) - 4
     rows = np.clip(np.arange(_ROOM_H) + dy[:, None], 0, _ROOM_H - 1)
     cols = np.clip(np.arange(_ROOM_W) + dx[:, None], 0, _ROOM_W - 1)
-    rooms = room[rows[:, :, None], cols[:, None, :]] * _span(draws[:, 2], 0.8, 1.3)[:, None, None]
+    rooms = room[rows[:, :, None], cols[:, None, :]] * (0.8 + (1.3 - 0.8) * draws[:, 2, None, None])
     rooms = rooms.astype(np.float32)
     y, x = np.arange(_ROOM_H)[:, None], np.arange(_ROOM_W)
     for k in range(8):  # things of their own; a bright one now and then

@@ -6,7 +6,8 @@ Source: `torch.optim.Adam` with weight_decay, β1 = 0.9, β2 = 0.999, eps = 1e-8
 import numpy as np
 from numba import njit
 
-from sglib.training.compiled.forward import arrange_by_tap, stage
+from sglib.training.compiled.lanes import stage
+from sglib.training.compiled.layers import arrange_by_tap
 
 # After so many steps without a gradient the first moment is 0.9³⁰⁰ = 2e-14 of what it was and moves
 # no weight any more.

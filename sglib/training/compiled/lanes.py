@@ -1,4 +1,4 @@
-"""Eight channels at a time: a small vector type for Numba, and the denormal switch.
+"""Eight channels at a time: a small vector type for Numba, and how its kernels are compiled.
 
 The networks have 8 and 16 channels, so the kernels keep eight channels of a pixel together and do
 the same to all of them. LLVM turns a `Lanes` value into whatever the machine has: one AVX register,
@@ -6,12 +6,18 @@ two of NEON or SSE. Plain loops over the channels give the same numbers; but the
 leave the running sums in memory, and then the kernel takes two to three times as long.
 """
 
-import platform
-
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
+from numba import njit, types
 from numba.extending import intrinsic, models, register_model
+
+# Sums may be reordered and fused; infinities and NaN stay what they are.
+_OPTIONS = {
+    "fastmath": {"contract", "reassoc", "nsz"},
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+}
+stage = njit(**_OPTIONS)
+inlined = njit(**_OPTIONS, forceinline=True)  # a part of a stage, unrolled for its constants
 
 
 class Lanes(types.Type):
@@ -134,63 +140,3 @@ def where(typingctx, condition, a, b):
         return builder.select(*args)
 
     return a(condition, a, b), codegen
-
-
-# Numbers below 1e-38 can cost a processor a hundred times the time of others. Late in training the
-# moments of Adam decay through that range by the thousand. Flushing them to zero changes nothing
-# that matters next to Adam's eps = 1e-8.
-_X86 = platform.machine().lower() in ("x86_64", "amd64", "i686", "x86")
-_ARM = platform.machine().lower() in ("aarch64", "arm64")
-
-
-@intrinsic
-def flush_denormals(typingctx):
-    """Make this thread treat denormal numbers as zero; return the state to restore."""
-
-    def codegen(context, builder, signature, args):
-        old = _read_control(builder)
-        flags = 0x8040 if _X86 else 1 << 24  # x86: flush to zero, denormals are zero; ARM: FZ
-        _write_control(builder, builder.or_(old, ir.Constant(old.type, flags)))
-        return builder.zext(old, ir.IntType(64)) if old.type.width < 64 else old
-
-    return types.uint64(), codegen
-
-
-@intrinsic
-def restore_denormals(typingctx, state):
-    """Undo `flush_denormals`."""
-
-    def codegen(context, builder, signature, args):
-        state = builder.trunc(args[0], ir.IntType(32)) if _X86 else args[0]
-        _write_control(builder, state)
-        return context.get_dummy_value()
-
-    return types.void(types.uint64), codegen
-
-
-def _read_control(builder):
-    word, byte_pointer = ir.IntType(32), ir.IntType(8).as_pointer()
-    if _X86:
-        slot = cgutils.alloca_once(builder, word)
-        kind = ir.FunctionType(ir.VoidType(), [byte_pointer])
-        read = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse.stmxcsr")
-        builder.call(read, [builder.bitcast(slot, byte_pointer)])
-        return builder.load(slot)
-    if _ARM:
-        kind = ir.FunctionType(ir.IntType(64), [])
-        read = cgutils.get_or_insert_function(builder.module, kind, "llvm.aarch64.get.fpcr")
-        return builder.call(read, [])
-    return ir.Constant(ir.IntType(64), 0)  # elsewhere denormals stay: the same numbers, slower
-
-
-def _write_control(builder, state):
-    byte_pointer = ir.IntType(8).as_pointer()
-    if _X86:
-        slot = cgutils.alloca_once_value(builder, state)
-        kind = ir.FunctionType(ir.VoidType(), [byte_pointer])
-        write = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse.ldmxcsr")
-        builder.call(write, [builder.bitcast(slot, byte_pointer)])
-    elif _ARM:
-        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)])
-        write = cgutils.get_or_insert_function(builder.module, kind, "llvm.aarch64.set.fpcr")
-        builder.call(write, [state])

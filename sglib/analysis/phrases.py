@@ -1,0 +1,123 @@
+"""Numbers in the words of an answer: a word for an interval, its size, and on how much it rests."""
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from sglib.analysis.captions import printed_table
+from sglib.analysis.effects import PEOPLE, PHOTOGRAPHS
+from sglib.studies.tables import words
+
+UNITS = {PHOTOGRAPHS: "repetitions", PEOPLE: "people"}
+_SIDES = {PHOTOGRAPHS: "On these photographs", PEOPLE: "For other people"}
+
+
+def points(fraction: float, digits: int = 1) -> str:
+    """Return a difference of fractions in percentage points, with its sign."""
+    return "–" if math.isnan(fraction) else f"{100 * fraction:+.{digits}f}".replace("-", "−")
+
+
+def size(row: pd.Series) -> str:
+    """Return an effect and its interval in points; from one value there is no interval."""
+    if math.isnan(row["low"]):
+        return f"{points(row['effect'])} points, one value, no interval"
+    return f"{points(row['effect'])} points [{points(row['low'])}, {points(row['high'])}]"
+
+
+def effects(table: pd.DataFrame) -> str:
+    """Say rows of `effects.compare`: one sentence per question, with δ, interval and n.
+
+    Args:
+        table: of one population; the comparisons are told in its order.
+    """
+    told = []
+    for question, part in table.groupby("question", sort=False):
+        n = span(part["n"])
+        rows = [
+            f"{row['comparison']}: **{row['word']}**, {size(row)}" for _, row in part.iterrows()
+        ]
+        delta = 100 * part["delta"].iloc[0]
+        about = f"(δ = {delta:.1f} points, 90 % intervals, n = {n} {UNITS[question]})"
+        told.append(f"{_SIDES[question]} {about}: {'; '.join(rows)}.")
+    return " ".join(told)
+
+
+def failures(table: pd.DataFrame, name: str) -> str:
+    """Say rows of `runs.failures`: share with its interval, and the counts.
+
+    Args:
+        table: one row per group.
+        name: the column that names the groups.
+    """
+    rows = [
+        f"{row[name]} {row['rate']:.1%} [{row['low']:.1%}, {row['high']:.1%}] "
+        f"({row['failed']} of {row['n']})"
+        for _, row in table.iterrows()
+    ]
+    return "; ".join(rows)
+
+
+def span(numbers: Iterable[float]) -> str:
+    """Return whole numbers as one: "50", or "37 to 50" where they differ."""
+    low, high = min(numbers), max(numbers)
+    return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
+
+
+def listing(words: Iterable[str]) -> str:
+    """Return "a", "a and b" or "a, b and c"; "none" of nothing."""
+    *first, last = list(words) or ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def gap(row: pd.Series) -> str:
+    """Say the gap between training and validation accuracy, a row of `effects.compare`."""
+    word = {
+        "better": "more than δ",
+        "equivalent": "less than δ",
+        "worse": "validation is the better",
+        "open": "more or less than δ: open",
+    }[row["word"]]
+    return f"{size(row)} ({word})"
+
+
+def captions(table: pd.DataFrame, joint: pd.DataFrame, order: pd.DataFrame) -> str:
+    """Say which reading of our runs the printed numbers are, as far as these runs can tell.
+
+    Args:
+        table, joint, order: from `captions.captions`, `captions.joint` and `captions.likeliest`.
+    """
+    of = (joint["measure"] == "val_acc") & (joint["population"] == "learned")
+    one = joint[of & (joint["scaling"] == "unit")].set_index("reading")
+    told = [f"{row['mean']:.3f} ({reading}{_z(row['z'])})" for reading, row in one.iterrows()]
+    n = int(one["n"].max()) if len(one) else 0
+    printed = printed_table().query("measure == 'val_acc'")["printed"].mean()
+    text = (
+        f"The printed validation accuracies have the mean **{printed:.3f}**; ours, in [0, 1] and "
+        f"of the runs that learned, n = {n} repetitions: {listing(told)}."
+    )
+    if n < 2:
+        return f"{text} One repetition has no spread: which reading is likeliest stays open."
+    ranked = order[order["measure"] == "all"]
+    top, second = ranked.iloc[0], ranked.iloc[1]
+    keys = ["reading", "scaling", "population"]
+    best = table[(table[keys] == top[keys]).all(axis=1) & (table["measure"] == "val_acc")]
+    far = best.loc[best["z"].abs() > 2, "experiment"].map(words)
+    times = -second["log10_likelihood"]
+    times = f"{10**times:.1f}" if times < 3 else f"10^{times:.0f}"
+    return (
+        f"{text} Over all numbers the likeliest reading is **{_reading(top)}**: {top['inside']} of "
+        f"{top['of']} lie inside 95 % of the repetitions; the next, {_reading(second)}, is {times} "
+        "times less likely. More than two standard deviations off in validation accuracy: "
+        f"{listing(far)}."
+    )
+
+
+def _reading(row: pd.Series) -> str:
+    pixels = {"unit": "[0, 1]", "symmetric": "[−1, 1]"}[row["scaling"]]
+    whose = "the runs that learned" if row["population"] == "learned" else "all runs"
+    return f"{row['reading']} of {whose}, pixels in {pixels}"
+
+
+def _z(value: float) -> str:
+    return "" if math.isnan(value) else f", z = {value:+.1f}".replace("-", "−")

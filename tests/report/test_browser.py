@@ -1,0 +1,99 @@
+"""The site in a real Chromium: every width, light and dark, printed, without script, by keyboard.
+
+Skipped where no Chromium is, unless SGLIB_BROWSER says that there must be one; `axe` is the
+accessibility checker of axe-core.
+"""
+
+import os
+import shutil
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs the packages of extra [test]")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and "SGLIB_BROWSER" not in os.environ, reason="no Chromium on this machine"
+)
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
+FLAGS += ["--disable-background-networking", "--disable-component-update"]
+NAMES = ("index", "00_first")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, site):
+    """A function that opens a page and notes every complaint and every request."""
+    contexts, complaints, requests = [], [], []
+
+    def opened(name, **settings):
+        context = browser.new_context(**settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda asked: requests.append(asked.url))
+        page.goto((site / f"{name}.html").as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not complaints
+    assert all(url.startswith(("file:", "data:")) for url in requests)
+
+
+def overflow(page):
+    return page.evaluate("document.documentElement.scrollWidth - innerWidth")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_nothing_is_wider_than_the_screen_and_axe_is_content(opened, name, width):
+    for scheme in ("light", "dark"):
+        page = opened(name, viewport={"width": width, "height": 800}, color_scheme=scheme)
+        assert overflow(page) <= 0
+        found = axe.Axe().run(page).response["violations"]
+        assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] != "minor"] == []
+
+
+def test_wide_tables_scroll_by_keyboard_and_show_that_they_do(opened):
+    page = opened("00_first", viewport={"width": 360, "height": 800}, java_script_enabled=True)
+    table = page.get_by_role("region", name="Wide")
+    assert table.evaluate("e => e.scrollWidth > e.clientWidth")
+    assert "gradient" in table.evaluate("e => getComputedStyle(e).backgroundImage")
+    table.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(300)
+    assert table.evaluate("e => e.scrollLeft") > 0
+
+
+def test_print_cuts_nothing(opened):
+    page = opened("00_first", viewport={"width": 700, "height": 1000})
+    page.emulate_media(media="print")
+    cut = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+    assert page.evaluate(f"{cut}.map(e => e.getAttribute('aria-label'))") == []
+
+
+def test_pages_read_without_script_and_the_skip_link_comes_first(opened):
+    page = opened("01_second", java_script_enabled=False)
+    assert page.get_by_role("heading", name="Title of 01_second").is_visible()
+    page.keyboard.press("Tab")
+    assert page.locator(".skip").is_visible()
+    assert page.locator(":focus").inner_text() == "Skip to the content"
+
+
+def test_small_print_of_a_wide_figure_stays_readable_on_a_phone(opened):
+    page = opened("00_first", viewport={"width": 360, "height": 800})
+    label = page.locator("svg text").first
+    assert label.bounding_box()["height"] >= 9
