@@ -1,171 +1,180 @@
-"""Finding the face in a photograph and framing head and shoulders as in the course set.
+"""Framing: is a picture framed like the training pictures, and where are the faces in it?
 
-OpenCV 4's cascades do the finding; they ship inside its wheel (extra `[faces]`). They are made for
-upright faces that look at the camera or to the side, find about 19 of 20 of the former, and also
-"find" faces in foliage and clouds: what they found, and how sure they are, is part of the status.
+`likeness` measures the first, `FaceFinder` answers the second by YuNet, whose file ships with the
+package and which OpenCV runs (extra `[faces]`). Their numbers come from `benchmarks/portraits.py`.
 
-Source: Viola & Jones 2001 (CVPR).
+Source: Wu, Peng & Yu 2023, YuNet: a tiny millisecond-level face detector (Machine Intelligence
+Research 20).
 """
 
-import dataclasses
-from typing import Any
+import threading
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
 from sglib import SglibError
-from sglib.data.faces import HEIGHT, WIDTH
-from sglib.predict import pictures as images
+from sglib.predict.pictures import HEIGHT, WIDTH, PictureError, fit
 
-# Median of the boxes that the frontal cascade finds in the course set's training images.
-FACE_WIDTH = 0.40  # of the frame's width
-FACE_CENTRE = (0.49, 0.49)  # across and down, of the frame's width and height
+RESOURCES = Path(__file__).parent / "resources"
+CELL = 3  # pixels: side of the squares over which edges are averaged
+# Of YuNet's boxes on the training photographs: the frame's height in box heights, its middle below
+# the box's middle, and how far to the side it lies for a nose that is one box height off the eyes.
+_HEIGHT, _BELOW, _ASIDE = 2.26, -0.05, -2.39
+# YuNet's score of a sure face, of a face, and of what may be one: it must fill this share of the
+# picture's height, and be framed like the training pictures.
+_SURE, _FACE, _LEAST, _FILLS = 0.8, 0.6, 0.05, (0.5, 2.0)
+_SMALL, _LARGE = 192, (384, 1024)  # longer sides at which faces are sought: of portraits, of groups
+_BORDER = 96  # pixels around them, for heads that fill the picture
 
-_DETECT_SIDE = 640  # the longer side is brought down to this for the search
-_MIN_HEIGHT = 240  # and the height up to this
-_SMALLEST = 0.1  # face, of the shorter side
-_NEIGHBOURS = 4  # overlapping finds that make a face
 
+def edges(images: np.ndarray) -> np.ndarray:
+    """Return where edges of which direction are, float32 (N, 330), whatever light and contrast.
 
-@dataclasses.dataclass(frozen=True)
-class Face:
-    """A face that was found.
+    Cosine and sine of twice the gradient's angle, and 1, each weighted by the gradient's size
+    relative to the picture's, averaged over squares of 3×3 pixels.
 
     Args:
-        left, top, width: of its square box, in pixels of the picture.
-        score: the cascade's, in its own unit; higher is surer.
-        sure: whether the score is one that real faces usually have.
-        n_found: faces in the picture.
-        profile: whether it was found by the cascade for faces from the side.
+        images: uint8 (N, 30, 32).
     """
+    x = np.pad(images.astype(np.float32), ((0, 0), (2, 2), (2, 2)), mode="edge")
+    for _ in "hw":  # a 3×3 binomial blur: noise has edges in all directions
+        x = (x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]).transpose(0, 2, 1) / 4  # (N, W, H-2), back
+    across, down = x[:, 1:-1, 2:] - x[:, 1:-1, :-2], x[:, 2:, 1:-1] - x[:, :-2, 1:-1]
+    size = np.hypot(across, down) + 1e-3
+    weight = size / (size + size.mean((1, 2), keepdims=True) / 2)
+    cosine, sine = (across**2 - down**2) / size**2, 2 * across * down / size**2
+    maps = np.stack([cosine * weight, sine * weight, weight], 1)  # (N, 3, 30, 32)
+    maps = np.pad(maps, ((0, 0), (0, 0), (0, 0), (0, -WIDTH % CELL)), mode="edge")
+    cells = maps.reshape(len(images), 3, HEIGHT // CELL, CELL, -1, CELL)
+    return cells.mean((3, 5)).reshape(len(images), -1)
 
-    left: float
-    top: float
-    width: float
-    score: float
-    sure: bool
-    n_found: int
-    profile: bool
+
+@cache
+def _discriminant() -> tuple[np.ndarray, float]:
+    numbers = np.load(RESOURCES / "framing.npy", allow_pickle=False)
+    return numbers[1:], float(numbers[0])
 
 
-class FaceCropper:
-    """Reads pictures and cuts the face out of them.
+def likeness(images: np.ndarray) -> np.ndarray:
+    """Return how much pictures, uint8 (N, 30, 32), are framed like the training ones, (N,).
+
+    A linear discriminant between them and what is framed otherwise. Below 0 are 1 in 100 of
+    distorted photographs of people it has not seen, and nearly all that shows no head and
+    shoulders.
+    """
+    weights, limit = _discriminant()
+    return edges(images) @ weights - limit
+
+
+class FaceFinder:
+    """Finds the faces in grey pictures and frames each like the training pictures.
 
     Raises:
-        SglibError: OpenCV is not installed, or is one without cascades.
+        SglibError: OpenCV is not installed, or is too old.
     """
 
     def __init__(self) -> None:
         try:
             import cv2
         except ImportError as error:
-            raise SglibError("--crop auto needs OpenCV 4: pip install 'sglib[faces]'") from error
-        if not hasattr(cv2, "CascadeClassifier"):
-            raise SglibError(
-                f"OpenCV {cv2.__version__} has no cascades: pip install 'sglib[faces]'"
-            )
-        cv2.setNumThreads(1)  # several of these run at the same time already
-        self._cv2 = cv2
-        # cascade, score below which a find is not taken for a face, score of a usual face
-        self._frontal = (_cascade(cv2, "haarcascade_frontalface_default"), 1.0, 2.5)
-        self._profile = (_cascade(cv2, "haarcascade_profileface"), 0.5, 1.0)
+            raise SglibError("--crop auto needs OpenCV: pip install '.[faces]'") from error
+        if not hasattr(cv2, "FaceDetectorYN"):
+            raise SglibError(f"--crop auto needs OpenCV 4.5.4 or newer, found {cv2.__version__}")
+        cv2.setNumThreads(1)  # several pictures are searched side by side already
+        self._cv2, self._own = cv2, threading.local()
 
-    def read(self, data: bytes) -> tuple[np.ndarray, str]:
-        """Return the framed face of a picture file's content, uint8 (30, 32), and a status.
-
-        Raises:
-            PictureError: the picture cannot be read, or has no face.
-        """
-        gray, size = images.decode(data, min_side=2 * _DETECT_SIDE)
-        face = self.find(gray)
-        if face is None:
-            raise images.PictureError("no face found")
-        return images.fit(frame(gray, face)), images.status_of(size, describe(face))
-
-    def find(self, gray: np.ndarray) -> Face | None:
-        """Return the surest face, or None.
+    def __call__(self, gray: np.ndarray) -> list[tuple[np.ndarray, str]]:
+        """Return each face's frame, and what there is to say about it, from left to right.
 
         Args:
             gray: uint8 (H, W), upright.
+
+        Raises:
+            PictureError: there is no face.
         """
-        height, width = gray.shape
-        scale = min(1.0, _DETECT_SIDE / max(height, width))
-        if height * scale < _MIN_HEIGHT:
-            scale = min(_MIN_HEIGHT / height, _DETECT_SIDE / width)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        how = self._cv2.INTER_AREA if scale < 1 else self._cv2.INTER_CUBIC
-        small = gray if scale == 1 else self._cv2.resize(gray, size, interpolation=how)
-        return (
-            self._search(small, scale, self._frontal, profile=False)
-            or self._search(small, scale, self._profile, profile=True)
-            or self._search(small, scale, self._profile, profile=True, mirrored=True)
-        )
+        faces = self.faces(gray)
+        if not len(faces):
+            raise PictureError("no face found")
+        seen = []
+        for i, face in enumerate(sorted(faces, key=lambda face: face[0]), 1):
+            left, top, width, height = face[:4].round().astype(int)
+            which = f"face {i} of {len(faces)}" if len(faces) > 1 else "face"
+            sure = "" if face[14] >= _SURE else "low confidence: "
+            note = f"{sure}{which} {width}x{height} at {left} {top}, score {face[14]:.2f}"
+            seen.append((frame(gray, face), note))
+        return seen
 
-    def _search(
-        self,
-        small: np.ndarray,
-        scale: float,
-        cascade: tuple[Any, float, float],
-        *,
-        profile: bool,
-        mirrored: bool = False,
-    ) -> Face | None:
-        detector, least, usual = cascade
-        side = round(_SMALLEST * min(small.shape))
-        boxes, _, scores = detector.detectMultiScale3(
-            np.ascontiguousarray(small[:, ::-1]) if mirrored else small,
-            scaleFactor=1.1,
-            minNeighbors=_NEIGHBOURS,
-            minSize=(side, side),
-            outputRejectLevels=True,
-        )
-        found = [(float(s), box) for s, box in zip(scores, boxes, strict=True) if s >= least]
-        if not found:
-            return None
-        score, (left, top, width, _) = max(found, key=lambda one: one[0])
-        if mirrored:
-            left = small.shape[1] - left - width
-        return Face(
-            left=float(left) / scale,
-            top=float(top) / scale,
-            width=float(width) / scale,
-            score=score,
-            sure=score >= usual,
-            n_found=len(found),
-            profile=profile,
-        )
+    def faces(self, gray: np.ndarray) -> np.ndarray:
+        """Return the faces (N, 15): box, five landmarks, score, as YuNet gives them, in pixels.
+
+        Without one, the portrait-sized find that is framed most like the training pictures.
+        """
+        found = self._finds(gray)
+        faces = [face for face in found if face[14] >= _FACE]
+        low, high = (share * len(gray) for share in _FILLS)
+        large = [face for face in found if low <= place(face)[3] <= high]
+        if not faces and large:
+            like = likeness(np.stack([fit(frame(gray, face)) for face in large]))
+            faces = [large[like.argmax()]] if like.max() >= 0 else []
+        return np.array(faces)
+
+    def _finds(self, gray: np.ndarray) -> list[np.ndarray]:
+        """Return all that YuNet takes for a face at either size, surest first, without doubles."""
+        longer = max(gray.shape)
+        finds = [self._search(gray, _SMALL), self._search(gray, int(np.clip(longer, *_LARGE)))]
+        kept: list[np.ndarray] = []
+        for face in sorted(np.concatenate(finds), key=lambda face: -face[14]):
+            if all(_overlap(face, other) < 0.3 for other in kept):
+                kept.append(face)
+        return kept
+
+    def _search(self, gray: np.ndarray, longer: int) -> np.ndarray:
+        cv2, scale = self._cv2, longer / max(gray.shape)
+        size = [max(1, round(side * scale)) for side in gray.shape[::-1]]
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = cv2.resize(gray, size, interpolation=how)
+        padded = cv2.copyMakeBorder(small, *[_BORDER] * 4, cv2.BORDER_REPLICATE)
+        if not hasattr(self._own, "detector"):  # one per thread
+            model = str(RESOURCES / "face_detection_yunet_2023mar.onnx")
+            self._own.detector = cv2.FaceDetectorYN.create(model, "", (0, 0), _LEAST, 0.3, 50)
+        self._own.detector.setInputSize(padded.shape[::-1])
+        _, faces = self._own.detector.detect(cv2.cvtColor(padded, cv2.COLOR_GRAY2BGR))
+        faces = np.zeros((0, 15), np.float32) if faces is None else faces
+        faces[:, [0, 1, *range(4, 14)]] -= _BORDER  # all but width and height
+        faces[:, :14] /= scale
+        return faces
 
 
-def frame(gray: np.ndarray, face: Face) -> np.ndarray:
-    """Cut head and shoulders out of a picture, in the proportions of the course set.
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the boxes' common area as a part of the smaller one's."""
+    low = np.maximum(one[:2], other[:2])
+    high = np.minimum(one[:2] + one[2:4], other[:2] + other[2:4])
+    common = np.prod(np.clip(high - low, 0, None))
+    return float(common / max(min(one[2] * one[3], other[2] * other[3]), 1e-9))
 
-    Where the frame reaches over the picture's border, the border is repeated.
+
+def place(face: np.ndarray) -> tuple[float, float, float, float]:
+    """Return a face's frame in the training pictures' proportions: left, top, width, height."""
+    left, top, width, height = map(float, face[:4])
+    turned = float(face[8] - (face[4] + face[6]) / 2)  # of the nose, right of between the eyes
+    tall = _HEIGHT * height
+    wide = tall * WIDTH / HEIGHT
+    x, y = left + width / 2 + _ASIDE * turned, top + height / 2 + _BELOW * height
+    return x - wide / 2, y - tall / 2, wide, tall
+
+
+def frame(gray: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """Cut head and shoulders out of a picture; over its border, the border is repeated.
 
     Args:
         gray: uint8 (H, W).
-        face: in its pixels.
+        face: as from `FaceFinder.faces`.
 
     Returns:
         uint8 (H', W') with H' / W' = 30 / 32 up to rounding.
     """
-    width = face.width / FACE_WIDTH
-    height = width * HEIGHT / WIDTH
-    left = round(face.left + face.width / 2 - FACE_CENTRE[0] * width)
-    top = round(face.top + face.width / 2 - FACE_CENTRE[1] * height)
-    rows = np.clip(np.arange(top, top + max(1, round(height))), 0, gray.shape[0] - 1)
-    columns = np.clip(np.arange(left, left + max(1, round(width))), 0, gray.shape[1] - 1)
-    return gray[np.ix_(rows, columns)]
-
-
-def describe(face: Face) -> str:
-    """Return what a status says about a face."""
-    kind = "face from the side" if face.profile else "face"
-    sure = "" if face.sure else "low confidence: "
-    many = f", surest of {face.n_found}" if face.n_found > 1 else ""
-    return f"{sure}{kind} {face.width:.0f} pixels wide, score {face.score:.1f}{many}"
-
-
-def _cascade(cv2: Any, name: str) -> Any:
-    cascade = cv2.CascadeClassifier(f"{cv2.data.haarcascades}{name}.xml")
-    if cascade.empty():
-        raise SglibError(f"OpenCV {cv2.__version__} lacks {name}: pip install 'sglib[faces]'")
-    return cascade
+    left, top, wide, tall = place(face)
+    rows = round(top) + np.arange(max(1, round(tall)))
+    columns = round(left) + np.arange(max(1, round(wide)))
+    return gray[np.ix_(rows.clip(0, len(gray) - 1), columns.clip(0, gray.shape[1] - 1))]
