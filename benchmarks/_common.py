@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sglib import SglibError
-from sglib.files import n_usable_cpus, processor, reports_dir
+from sglib.files import machine, processor, reports_dir
 
 COLUMNS = ("benchmark", "what", "value", "unit", "ratio", "n", "machine", "versions")
 
@@ -66,9 +66,7 @@ def write_results(
     results: dict[str, object] | None = None,
 ) -> None:
     """Replace the benchmark's rows in the table; write `results`, machine and versions as JSON."""
-    # the kind of machine, never its name
-    here = f"{processor()}, {n_usable_cpus()} cores, {platform.system()} {platform.machine()}"
-    found = versions(*packages)
+    found, here = versions(*packages), f"{processor()}, {machine()}"
     text = "; ".join(f"{name} {version}" for name, version in found.items())
     kept = []
     if table.exists():

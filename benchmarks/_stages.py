@@ -28,7 +28,7 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
     """
     run = prepare_run(experiment, data, make_schedule(experiment, len(data.train_images), 0))
     train(run)
-    w, g, at, sizes = run.weights, run.grads, run.layers, run.sizes
+    w, g, at, sizes = run.weights, run.grads, run.room, run.sizes
     image, number, head = run.images[0], w.rest.dtype.type, run.is_sigmoid
     kept, scale = np.ones(sizes.n_hidden, dtype=np.uint8), number(1)
     flat, d_hidden = at.flat[0], at.d_hidden[0]
@@ -42,7 +42,7 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
             layers.conv1_pool_relu, image, w.conv1, w.conv1_bias, pool1, n_in, at.pooled1,
             at.patch1,
         ),
-        "list alive": (layers.list_alive, at.pooled1, at.alive),
+        "list alive": (layers.list_alive, at.pooled1, at.taps, at.alive),
         "conv2, maxpool2, relu": (
             layers.conv2_pool_relu, at.pooled1, at.conv2_by_tap, w.conv2_bias, at.alive, n_in,
             flat, at.patch2,
@@ -50,13 +50,14 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
         "fc1, relu, dropout": (
             dense.fc1_relu_dropout, flat, w.fc1, w.fc1_bias, kept, scale, at.hidden,
         ),
-        "fc2": (dense.fc2, at.hidden, w.fc2, w.fc2_bias, at.outputs),
+        "fc2, head": (dense.fc2_head, at.hidden, w.fc2, w.fc2_bias, head, at.outputs),
         "forward": (loop.forward, image, w, at, sizes, head, flat, kept, scale),
         "evaluation": (
             loop.evaluate, run.images[:4], run.labels[:4], w, at, sizes, head, np.empty(4),
         ),
-        "fc2 backward": (
-            dense.fc2_backward, at.hidden, w.fc2, scale, at.d_outputs, g.fc2, g.fc2_bias, d_hidden,
+        "fc2, head backward": (
+            dense.fc2_head_backward, at.hidden, w.fc2, head, at.outputs, scale, at.d_outputs,
+            g.fc2, g.fc2_bias, d_hidden,
         ),
         "fc1 backward": (dense.fc1_backward, w.fc1, d_hidden, g.fc1_bias, at.d_flat),
         "relu2 backward": (layers.relu2_backward, flat, at.places, *winners[2:]),
@@ -71,7 +72,7 @@ def stage_calls(experiment: Experiment, data: FitData) -> dict[str, Callable[[in
         ),
         "conv1 backward": (
             layers.conv1_backward, image, sizes.width, at.alive, at.d_conv1, at.patch1,
-            at.d_taps, g.conv1,
+            at.taps, g.conv1,
         ),
         "Adam": (adam.update, w, run.m, run.v, g, at, 1000, 1, number(experiment.l2), 1e-12),
     }  # fmt: skip

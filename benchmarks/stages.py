@@ -55,7 +55,7 @@ def work(sizes: Sizes, n_parameters: int, alive: tuple[int, int, int]) -> dict[s
     """Return the work of each stage; only winners of a max pooling have a gradient."""
     n_channels, n_on, won = alive
     image, c1 = sizes.width**2, (sizes.width - 2) ** 2 * 8
-    p1, c2, flat = sizes.n_pooled1**2 * 8, (sizes.n_pooled1 - 2) ** 2 * 16, sizes.n_flat
+    p1, c2, flat = sizes.n_pooled1**2 * 8, (sizes.n_pooled1 - 2) ** 2 * 16, sizes.n_pooled2**2 * 16
     hidden, window1 = sizes.n_hidden, sizes.pool1**2
     fc1, k1, k2 = hidden * flat, 9 * 8, 9 * 8 * 16
 
@@ -67,8 +67,8 @@ def work(sizes: Sizes, n_parameters: int, alive: tuple[int, int, int]) -> dict[s
         "list alive": stage(p1, p1),
         "conv2, maxpool2, relu": stage(c2 * 18 * n_channels + flat * 5, p1, k2, flat, flat),
         "fc1, relu, dropout": stage(fc1 * 2, fc1, flat, hidden),
-        "fc2": stage(hidden * 4, hidden * 3),
-        "fc2 backward": stage(hidden * 8, hidden * 6),
+        "fc2, head": stage(hidden * 4, hidden * 3),
+        "fc2, head backward": stage(hidden * 8, hidden * 6),
         "fc1 backward": stage(n_on * flat * 2, n_on * flat, flat, hidden),
         "relu2 backward": stage(flat, flat, flat),
         "conv2 backward, weight": stage(won * 144, p1, won * 3, k2, k2),

@@ -6,7 +6,7 @@ Data go to stdout, messages to stderr; exit status 0 done, 1 some inputs failed,
 import copy
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from typing import Any
 
@@ -22,21 +22,16 @@ from sglib.studies.tables import study as study_by_name
 # Modules that import torch, Numba or matplotlib are imported where a command needs them, so that
 # `sglib --help` and every usage error answer at once.
 
-_profile = click.option(
-    "--profile",
-    type=click.Choice(list(PROFILES)),
-    default="paper",
-    show_default=True,
-    help="How many runs: "
-    + "; ".join(f"{profile.name}: {profile.purpose}" for profile in PROFILES.values()),
-)
-_data = click.option(
-    "--data",
-    type=click.Choice(DATA_CHOICES),
-    default="auto",
-    show_default=True,
-    help="auto takes the course set if it is imported, else the synthetic one.",
-)
+
+def _choice(flag: str, known: Iterable[str], default: str, text: str) -> Callable[..., Any]:
+    kind = click.Choice(list(known))
+    return click.option(flag, type=kind, default=default, show_default=True, help=text)
+
+
+_purposes = "; ".join(f"{profile.name}: {profile.purpose}" for profile in PROFILES.values())
+_profile = _choice("--profile", PROFILES, "paper", f"How many runs: {_purposes}.")
+_auto = "auto takes the course set if it is imported, else the synthetic one."
+_data = _choice("--data", DATA_CHOICES, "auto", _auto)
 _seeds = click.option(
     "--seeds", type=click.IntRange(1, 10_000), help="Repetitions; default: the profile's."
 )
@@ -156,21 +151,14 @@ def study_group() -> None:
 
 @click.command()
 @_with(_profile, _data, _seeds, _jobs, _device)
-@click.option(
-    "--scheme",
-    type=click.Choice(["holdout", "kfold", "person"]),
-    default="kfold",
-    show_default=True,
-    help="How runs are validated.",
-)
-@click.option(
+@_choice("--scheme", ("holdout", "kfold", "person"), "kfold", "How runs are validated.")
+@_choice(
     "--engine",
-    type=click.Choice(["auto", "reference", "compiled", "compiled-shuffled"]),
-    default="auto",
-    show_default=True,
-    help="auto takes the compiled engine where it applies; shuffled only rounds differently.",
+    ("auto", "reference", "compiled", "compiled-shuffled"),
+    "auto",
+    "auto takes the compiled engine where it applies; shuffled only rounds differently.",
 )
-@click.option("--backend", type=click.Choice(["local", "dask"]), default="local", show_default=True)
+@_choice("--backend", ("local", "dask"), "local", "Where the runs are done.")
 @click.option("--scheduler", metavar="ADDRESS", help="Of Dask, such as tcp://host:8786.")
 @click.option(
     "--shard",
@@ -247,20 +235,32 @@ def report(only: tuple[str, ...], parameters: Any, published: bool, **values: An
 
 @main.command()
 @_with(_profile, _seeds, _jobs)
-@click.option(
-    "--data",
-    type=click.Choice(["course", "synthetic"]),
-    default="course",
-    show_default=True,
-    help="Published are numbers of the real photographs; synthetic only tries this command.",
-)
-def publish(**values: Any) -> None:
+@_choice("--data", ("course", "synthetic"), "course", "synthetic only tries this command.")
+@click.option("--from-runs", is_flag=True, help="Only what reports/runs.parquet is enough for.")
+def publish(from_runs: bool, **values: Any) -> None:
     """Run the series and write what is committed of it: notebooks with outputs, tables, figures."""
     config = _config(values)
-    from sglib.report.publish import publish as write
+    from sglib.files import reports_dir
+    from sglib.report.publish import publish, rebuild
 
-    for path in write(config):
+    for path in rebuild(reports_dir()) if from_runs else publish(config):
         click.echo(path)
+
+
+@main.command()
+@click.argument("model", metavar="NAME|FILE")
+@click.option("-o", "--output", metavar="FILE", help="Default: the model's name, in this folder.")
+def export(model: str, output: str | None) -> None:
+    """Write a model for other programs: an ONNX file, or safetensors where FILE ends so.
+
+    NAME is a model that ships with the package, FILE a .safetensors file. Needs the extra [export].
+    """
+    from sglib.models import files
+
+    file = files.load(model)
+    target = output or f"{file.name}.onnx"
+    write = files.save if target.endswith(files.SUFFIX) else files.export_onnx
+    click.echo(write(target, file))
 
 
 @main.command()

@@ -78,7 +78,13 @@ NAMES = (("paper", 0.85), ("base", 0.99), ("new", 0.9))
 BY_PERSON = frame(
     "person name accuracy", ((p, n, a - 0.01 * i) for (i, p), (n, a) in product(PEOPLE, NAMES))
 )
-BINS = frame("mean_prob frequency n", [(0.1, 0.15, 10), (0.9, 0.9, 10)])
+BINS = frame(
+    "name mean_prob frequency", [("base", 0.1, 0.15), ("base", 0.9, 0.9), ("paper", 0.5, 0.5)]
+)
+CHANGES = frame(
+    "name difference diff_low diff_high",
+    [("all", 0, 0, 0), ("one view", -0.02, -0.03, 0.01), ("three networks", 0.01, 0, 0.02)],
+).set_index("name")
 METHODS = (("rotation", "degrees"), ("noise_injection", "sd"), ("flip", "share"))
 BEARING = frame(
     "method unit strength model accuracy",
@@ -123,7 +129,8 @@ FIGURES = {
     "compare.variance": lambda: compare.variance(SPLIT),
     "ours.staircase": lambda: ours.staircase(STEPS),
     "ours.per_person": lambda: ours.per_person(BY_PERSON),
-    "ours.reliability": lambda: ours.reliability({"paper": BINS, "base": BINS}),
+    "ours.reliability": lambda: ours.reliability(BINS),
+    "ours.changes": lambda: ours.changes(ours.against(CHANGES, "all")),
     "ours.robustness": lambda: ours.robustness(BEARING),
     "ours.maps": lambda: ours.maps(MAPS, unit="fall of the probability"),
 }

@@ -57,7 +57,7 @@ def make_onnx(
         "classes": ["open", "sunglasses"],
         "data": "tiny",
         "data_digest": "0" * 64,
-        "version": "0.1.0",
+        "sglib_version": "0.1.0",
     }
     text = json.dumps(facts | changes) if metadata is None else metadata
     helper.set_model_props(model, {"sglib": text})

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from sglib import SglibError, cli
 from sglib.cli import main
 from sglib.data import course
+from sglib.predict.classifier import load
 from sglib.report import build as report
 from sglib.studies import run as study_module
 from sglib.studies.profiles import Config
@@ -160,6 +161,17 @@ def test_report_hands_on_what_it_is_told(sglib, monkeypatch):
     assert found.stdout == "index.html\n"
     assert told["parameters"] == {"l2": 3e-4, "name": "x"}
     assert (told["only"], told["config"]) == (("03",), Config("paper", seeds=3))
+
+
+def test_export_writes_what_predict_reads(sglib, tmp_path):
+    done = sglib("export", "paper_2", "-o", str(tmp_path / "mine.onnx"))
+    assert done.exit_code == 0, done.stderr
+    assert load(tmp_path / "mine.onnx").name == "paper_2"
+    copy = sglib("export", "paper_2", "-o", str(tmp_path / "copy.safetensors"))
+    assert sglib("export", copy.stdout.strip(), "-o", str(tmp_path / "b.onnx")).exit_code == 0
+    wrong = sglib("export", "paper_3")
+    assert wrong.exit_code == 1
+    assert "paper_3" in wrong.stderr
 
 
 def test_every_engine_can_be_asked_for():

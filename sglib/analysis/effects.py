@@ -3,6 +3,7 @@
 Runs are paired by fold and seed: same split, initialisation and, unless images are added, order.
 """
 
+import itertools
 import math
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -23,19 +24,19 @@ from sglib.studies.tables import technique, words
 
 PHOTOGRAPHS, PEOPLE = QUESTIONS = ("these photographs", "other people")
 SCHEMES = {PHOTOGRAPHS: "kfold", PEOPLE: "person"}
-DELTA = {
-    # the smallest difference that matters, fixed before the runs it is used on
-    PHOTOGRAPHS: 1 / 75,  # one validation image of the paper's split: int(0.2 · 378) = 75
-    PEOPLE: 0.02,  # about two of a hundred photographs of a new person
-}
+# The smallest difference that matters, fixed before the runs it is used on: one validation image
+# of the paper's split, int(0.2 · 378) = 75; two of a hundred photographs of a new person.
+DELTA = {PHOTOGRAPHS: 1 / 75, PEOPLE: 0.02}
+DELTA_FAILURES = 0.05  # one run of twenty more fails to train
+_COLUMNS = ["comparison", "row", "reference", "measure", "technique", "question", "population"]
+_COLUMNS += ["effect", "low", "high", "delta", "n", "p_holm", "word", "seeds", "people"]
 
 
 class Pair(NamedTuple):
-    """A comparison: `row` against `reference`, in accuracy or in the gap.
+    """A comparison of `row` with `reference`; positive = the row is better.
 
-    accuracy: validation accuracy of row − reference. gap: training − validation accuracy of the
-    reference minus that of the row, so that positive means a smaller gap. With an empty reference
-    the row's own gap, training − validation accuracy.
+    measure: "accuracy", of validation; "gap", training − validation accuracy; "failures", the
+    share of runs that fail to train. Without a reference it is the row's own gap.
     """
 
     row: str
@@ -49,7 +50,8 @@ class Pair(NamedTuple):
             return f"training − validation: {words(self.row)}"
         row, reference = words(self.row), words(self.reference)
         row = row.removesuffix(f", {reference.rpartition(', ')[2]}")  # the network, once
-        return f"{'gap of ' if self.measure == 'gap' else ''}{row} against {reference}"
+        what = "" if self.measure == "accuracy" else f"{self.measure} of "
+        return f"{what}{row} against {reference}"
 
 
 def differences(runs: pd.DataFrame, pair: Pair, question: str, which: str) -> pd.DataFrame:
@@ -64,21 +66,23 @@ def differences(runs: pd.DataFrame, pair: Pair, question: str, which: str) -> pd
     return _difference(_by_name(runs, question, which), pair)
 
 
-def _by_name(runs: pd.DataFrame, question: str, which: str) -> dict[str, pd.DataFrame]:
-    """Return accuracy and gap as tables: index seed and fold, a column for each experiment."""
+def _by_name(runs: pd.DataFrame, question: str, which: str) -> pd.DataFrame:
+    """Return all measures as columns (measure, experiment), index seed and fold; more is better."""
     used = population(runs[runs["scheme"] == SCHEMES[question]], which)
-    used = used.assign(accuracy=used["val_acc_mean"])
-    used["gap"] = used["train_acc_mean"] - used["val_acc_mean"]
-    wide = used.pivot(index=["seed", "fold"], columns="name", values=["accuracy", "gap"])
-    return {measure: wide[measure] for measure in ("accuracy", "gap")}
+    used = used.assign(
+        accuracy=used["val_acc_mean"],
+        gap=used["val_acc_mean"] - used["train_acc_mean"],
+        failures=-(used["outcome"] != "learned").astype(float),
+    )
+    values = ["accuracy", "gap", "failures"]
+    return used.pivot(index=["seed", "fold"], columns="name", values=values)
 
 
-def _difference(tables: dict[str, pd.DataFrame], pair: Pair) -> pd.DataFrame:
+def _difference(table: pd.DataFrame, pair: Pair) -> pd.DataFrame:
     if pair.reference:
-        table = tables[pair.measure]
-        found = (table[pair.row] - table[pair.reference]) * (-1 if pair.measure == "gap" else 1)
+        found = table[pair.measure, pair.row] - table[pair.measure, pair.reference]
     else:
-        found = tables["gap"][pair.row]
+        found = -table["gap", pair.row]
     return found.dropna().rename("difference").reset_index()
 
 
@@ -89,10 +93,11 @@ def units(found: pd.DataFrame, question: str) -> pd.Series:
 
 def compare(
     runs: pd.DataFrame,
-    pairs: Iterable[Pair | tuple[str, str]],
+    pairs: Iterable[Pair | tuple[str, ...]],
     *,
     questions: Iterable[str] = QUESTIONS,
     populations: Iterable[str] = POPULATIONS,
+    with_p: bool = False,
 ) -> pd.DataFrame:
     """Judge pairs of experiments on each question and population.
 
@@ -100,7 +105,8 @@ def compare(
 
     Args:
         runs: from `runs.flatten`; a question whose scheme it lacks is left out.
-        pairs: all that will be looked at; (row, reference) is compared in accuracy.
+        pairs: all that will be looked at; "failures" are compared on all runs only.
+        with_p: keep the unadjusted p value of each statement of `stats.judge`, "p: <statement>".
 
     Returns:
         one row per question, population and pair: comparison (in words), row, reference, measure,
@@ -109,67 +115,45 @@ def compare(
         would decide it with a power of 80 %; NaN where it is decided, infinite where no number
         would).
     """
-    table = judge_pairs(runs, pairs, questions=questions, populations=populations)
-    return table.drop(columns=[name for name in table if name.startswith("p: ")])
-
-
-def judge_pairs(
-    runs: pd.DataFrame,
-    pairs: Iterable[Pair | tuple[str, str]],
-    *,
-    questions: Iterable[str] = QUESTIONS,
-    populations: Iterable[str] = POPULATIONS,
-) -> pd.DataFrame:
-    """Do as `compare`, and keep the unadjusted p value of each statement as "p: <statement>"."""
-    pairs = [Pair(*pair) for pair in pairs]
-    rows = []
-    for question in questions:
-        if not (runs["scheme"] == SCHEMES[question]).any():
+    every, rows = [Pair(*pair) for pair in pairs], []
+    for question, which in itertools.product(questions, populations):
+        pairs = [pair for pair in every if which == "all runs" or pair.measure != "failures"]
+        if not pairs or not (runs["scheme"] == SCHEMES[question]).any():
             continue
-        for which in populations:
-            delta, tables = DELTA[question], _by_name(runs, question, which)
-            found = [_difference(tables, pair) for pair in pairs]
-            values = [units(one, question) for one in found]
-            judged = [judge(one, delta, exact=question == PEOPLE) for one in values]
-            p_holm = holm([one.p[one.word] for one in judged])
-            for pair, one, p, runs_of, of in zip(pairs, judged, p_holm, found, values, strict=True):
-                word = settle(one.word, p, one.interval, delta)
-                seeds, people = math.nan, math.nan
-                if word == "open" and one.interval.n > 1:
-                    seeds, people = _to_decide(runs_of, of, question)
-                rows.append(
-                    {
-                        "comparison": pair.label,
-                        **pair._asdict(),
-                        "technique": technique(pair.row),
-                        "question": question,
-                        "population": which,
-                        "effect": one.interval.mean,
-                        "low": one.interval.low,
-                        "high": one.interval.high,
-                        "delta": delta,
-                        "n": one.interval.n,
-                        "p_holm": p,
-                        "word": word,
-                        "seeds": seeds,
-                        "people": people,
-                        **{f"p: {statement}": value for statement, value in one.p.items()},
-                    }
-                )
-    return pd.DataFrame(rows)
+        table, family = _by_name(runs, question, which), []
+        for pair in pairs:
+            delta = DELTA_FAILURES if pair.measure == "failures" else DELTA[question]
+            found = _difference(table, pair)
+            judged = judge(units(found, question), delta, exact=question == PEOPLE)
+            family.append((pair, delta, found, judged))
+        adjusted = holm([judged.p[judged.word] for *_, judged in family])
+        for (pair, delta, found, judged), p in zip(family, adjusted, strict=True):
+            interval = judged.interval
+            word = settle(judged.word, p, interval, delta)
+            row = {"comparison": pair.label, **pair._asdict(), "technique": technique(pair.row)}
+            row |= {"question": question, "population": which, "effect": interval.mean}
+            row |= {"low": interval.low, "high": interval.high, "delta": delta, "n": interval.n}
+            row |= {"p_holm": p, "word": word, "seeds": math.nan, "people": math.nan}
+            if word == "open" and interval.n > 1:
+                row |= _to_decide(found, question, delta)
+            rows.append(row | {f"p: {name}": value for name, value in judged.p.items()})
+    table = pd.DataFrame(rows)
+    return table if with_p else table[_COLUMNS]
 
 
-def _to_decide(found: pd.DataFrame, values: pd.Series, question: str) -> tuple[float, float]:
+def _to_decide(found: pd.DataFrame, question: str, delta: float) -> dict[str, float]:
     """Return how many seeds, and how many people at the present seeds, would decide."""
-    delta, effect, sd = DELTA[question], float(values.mean()), float(values.std(ddof=1))
+    values = units(found, question)
+    effect, sd = float(values.mean()), float(values.std(ddof=1))
     enough = units_to_decide(effect, delta, sd)
     if question == PHOTOGRAPHS:
-        return enough, math.nan
+        return {"seeds": enough}
     seeds = found.groupby("fold")["difference"]
     sd_seed = float(np.sqrt(seeds.var(ddof=1).mean()))
     sd_people = math.sqrt(max(0.0, sd**2 - sd_seed**2 / seeds.size().mean()))
     root = math.sqrt(len(values))
-    return units_to_decide(effect, delta, sd_seed / root, other=sd_people / root), enough
+    seeds = units_to_decide(effect, delta, sd_seed / root, other=sd_people / root)
+    return {"seeds": seeds, "people": enough}
 
 
 def compare_failures(
@@ -181,21 +165,17 @@ def compare_failures(
         one row per question and pair: comparison, row, reference, question, failed, n,
         failed_reference, n_reference, p_holm (over the pairs of a question).
     """
-    rows = []
-    pairs = list(pairs)
+    states = (runs["outcome"] != "learned").groupby([runs["scheme"], runs["name"]])
+    states, pairs, rows = states.agg(["sum", "size"]), list(pairs), []
     for question in questions:
-        part = runs[runs["scheme"] == SCHEMES[question]]
-        if part.empty:
+        if (scheme := SCHEMES[question]) not in set(runs["scheme"]):
             continue
-        states = (part["outcome"] != "learned").groupby(part["name"]).agg(["sum", "size"])
-        counts = [(*states.loc[row], *states.loc[reference]) for row, reference in pairs]
-        adjusted = holm([fisher_p(*map(int, count)) for count in counts])
+        counts = [[int(k) for name in pair for k in states.loc[scheme, name]] for pair in pairs]
+        adjusted = holm([fisher_p(*count) for count in counts])
         for pair, count, p in zip(pairs, counts, adjusted, strict=True):
-            row = {"comparison": Pair(*pair).label, "row": pair[0], "reference": pair[1]}
-            names = ("failed", "n", "failed_reference", "n_reference")
-            rows.append(row | {"question": question} | dict(zip(names, count, strict=True)))
-            rows[-1]["p_holm"] = p
-    return pd.DataFrame(rows)
+            rows.append([Pair(*pair).label, *pair, question, *count, p])
+    names = ["comparison", "row", "reference", "question", "failed", "n"]
+    return pd.DataFrame(rows, columns=[*names, "failed_reference", "n_reference", "p_holm"])
 
 
 def again(runs: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:

@@ -133,7 +133,7 @@ def captions(table: pd.DataFrame, joint: pd.DataFrame, order: pd.DataFrame) -> s
     best = table[(table[keys] == top[keys]).all(axis=1) & (table["measure"] == "val_acc")]
     far = best.loc[best["z"].abs() > 2, "experiment"].map(words)
     times = -second["log10_likelihood"]
-    times = f"{10**times:.1f}" if times < 3 else f"10^{times:.0f}"
+    times = f"{10**times:.1f}" if times < 3 else "more than 1,000"
     return (
         f"{text} Over all numbers the likeliest reading is **{_reading(top)}**: {top['inside']} of "
         f"{top['of']} lie inside 95 % of the repetitions; the next, {_reading(second)}, is {times} "

@@ -173,7 +173,7 @@ def _write(path: str | os.PathLike, suffix: str, content: bytes) -> Path:
     return path
 
 
-def export_onnx(model: ModelFile, path: str | os.PathLike) -> Path:
+def export_onnx(path: str | os.PathLike, model: ModelFile) -> Path:
     """Write a model for ONNX Runtime, compare its answers with PyTorch's, and return the path.
 
     `images`, uint8 (N, 30, 32), go in; `probability`, float32 (N,), of sunglasses comes out. The

@@ -36,7 +36,7 @@ _METADATA = {  # what a model file says of itself → how it is checked
     "classes": lambda x: x == list(CLASSES),
     "data": lambda x: isinstance(x, str),
     "data_digest": lambda x: isinstance(x, str),
-    "version": lambda x: isinstance(x, str),
+    "sglib_version": lambda x: isinstance(x, str),
 }
 _IN, _OUT = ("images", "tensor(uint8)"), ("probability", "tensor(float)")
 

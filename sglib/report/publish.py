@@ -17,11 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
 import pandas as pd
 from nbformat import NotebookNode
 
 from sglib import SglibError
+from sglib.analysis import published
+from sglib.analysis.plots.style import use_style
 from sglib.data import load_data
 from sglib.files import replacing, repo_root, reports_dir
 from sglib.report import drawing
@@ -52,7 +55,7 @@ def publish(config: Config) -> list[Path]:
         SglibError: the course set is missing; a notebook fails or is larger than `MAX_NOTEBOOK`.
     """
     config = replace(config, data="synthetic" if config.data == "synthetic" else "course")
-    load_data(config.data)  # or say at once that it is missing
+    faces = load_data(config.data)  # or say at once that it is missing
     root, reports = repo_root(), reports_dir()
     series = list_series(root / "notebooks")
     with tempfile.TemporaryDirectory() as folder:
@@ -68,6 +71,7 @@ def publish(config: Config) -> list[Path]:
             for path in sorted((work / part).glob("*")):
                 (reports / part).mkdir(parents=True, exist_ok=True)
                 written.append(Path(shutil.copy(path, reports / part)))
+    written += published.write(published.collect(faces.train, config), reports)
     pages = [read_page(nbformat.read(path, as_version=4), path.stem) for path in series]
     blocks = make_blocks(pages, reports)
     files = [root / "README.md", reports / "README.md", root / "sglib" / "weights" / "README.md"]
@@ -75,6 +79,29 @@ def publish(config: Config) -> list[Path]:
         if path.is_file() and _BLOCK.search(text := path.read_text(encoding="utf-8")):
             written.append(_write(path, fill(text, blocks, where=path.name)))
     return [*written, build_published()]
+
+
+def rebuild(reports: Path) -> list[Path]:
+    """Write the tables and figures of the paper's runs again, without photographs and training.
+
+    Args:
+        reports: a folder with `runs.parquet` and the tables beside it (`published.write`).
+    """
+    sources = published.read(reports)
+    made = {
+        f"tables/{name}.csv": drawing.csv(drawing.flat(table)).encode()
+        for name, table in published.tables(sources).items()
+    }
+    with plt.rc_context():
+        use_style()
+        for name, draw in published.figures(sources).items():
+            figure = draw()
+            made[f"figures/{name}.png"] = drawing.png(figure)[0]
+            plt.close(figure)
+    for name, content in made.items():
+        with replacing(reports / name) as path:
+            path.write_bytes(content)
+    return [reports / name for name in made]
 
 
 def with_outputs(source: Path, executed: Path) -> str:

@@ -82,5 +82,5 @@ def ship(name: str, faces: FaceSet, *, seed: int = 0, folder: Path | None = None
     if name in SHIPPED:
         model = calibrated(model, faces)
     path = model_files.save((folder or model_files.weights_dir()) / f"{name}.safetensors", model)
-    export_onnx(model, path.with_suffix(".onnx"))
+    export_onnx(path.with_suffix(".onnx"), model)
     return path

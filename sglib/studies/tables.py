@@ -149,18 +149,12 @@ def study(what: str | Study | Experiment | Sequence[Experiment]) -> Study:
         hint = f"; did you mean {close[0]}?" if close else ""
         raise SglibError(f"no study {what!r}{hint} There are: {', '.join(STUDIES)}")
     rows = (what,) if isinstance(what, Experiment) else tuple(what)
-    rows = tuple(row if row.name and not _borrowed(row) else _named(row) for row in rows)
+    rows = tuple(map(_named, rows))
     names = [row.name for row in rows]
-    for name in names:
-        if names.count(name) > 1:
-            raise SglibError(f"two rows are called {name!r}: give each a name of its own")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SglibError(f"two rows are called {twice.pop()!r}: give each a name of its own")
     changed = tuple(dict.fromkeys(field for row in rows for field in _changed(row)))
     return Study(names[0] if len(names) == 1 else "own rows", "What happens if?", changed, rows)
-
-
-def _borrowed(row: Experiment) -> bool:
-    """Whether a row was made from one of a study, whose name and section it no longer earns."""
-    return row.name in _ROWS and row.settings() != _ROWS[row.name].settings()
 
 
 def _changed(row: Experiment) -> dict[str, object]:
@@ -169,10 +163,13 @@ def _changed(row: Experiment) -> dict[str, object]:
 
 
 def _named(row: Experiment) -> Experiment:
-    changed = [
-        f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in _changed(row).items()
-    ]
-    return replace(row, name=" ".join(changed) or "baseline_1", section="")
+    """Name a row by its settings if it has no name, or one that they no longer earn."""
+    known = _ROWS.get(row.name, row)
+    if row.name and known.settings() == row.settings():
+        return row
+    pairs = _changed(row).items()
+    parts = [f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in pairs]
+    return replace(row, name=" ".join(parts) or BASELINE.name, section="")
 
 
 TECHNIQUES = ("baseline", "flip", "l2", "dropout25", "dropout50", "final")

@@ -149,7 +149,7 @@ def test_onnx_runs_alone(tmp_path: Path) -> None:
         "ConvNN_1", "face9k", head="sigmoid", mirror=True, shift=1, temperature=0.1, threshold=0.3
     )
     images = random_images(50)
-    path = export_onnx(model, tmp_path / "new" / "m.onnx")
+    path = export_onnx(tmp_path / "new" / "m.onnx", model)
     assert [p.name for p in path.parent.iterdir()] == ["m.onnx"]
     np.save(tmp_path / "images.npy", images)
     arguments = [str(path), str(tmp_path / "images.npy"), str(tmp_path / "probs.npy")]
@@ -170,14 +170,14 @@ def test_onnx_runs_alone(tmp_path: Path) -> None:
 def test_an_onnx_file_that_answers_otherwise_gets_no_name(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(files, "TOLERANCE", -1.0)
     with pytest.raises(SglibError, match=r"m\.onnx: differs from the model by more than"):
-        export_onnx(make_model(), tmp_path / "m.onnx")
+        export_onnx(tmp_path / "m.onnx", make_model())
     assert not list(tmp_path.iterdir())
 
 
 def test_an_onnx_file_needs_its_extra(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(SglibError, match=r"an ONNX file needs onnxscript: pip install '\.\[export"):
-        export_onnx(make_model(), tmp_path / "m.onnx")
+        export_onnx(tmp_path / "m.onnx", make_model())
 
 
 @pytest.mark.parametrize("name", files.shipped())

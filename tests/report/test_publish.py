@@ -1,5 +1,7 @@
 """publish: notebooks write what is committed, and Markdown repeats it."""
 
+from types import SimpleNamespace
+
 import nbformat
 import pandas as pd
 import pytest
@@ -54,7 +56,9 @@ def checkout(tmp_path_factory):
     (root / "README.md").write_text(README)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SGLIB_ROOT", str(root))
-        patch.setattr(module, "load_data", lambda name: None)
+        patch.setattr(module, "load_data", lambda name: SimpleNamespace(train=None))
+        patch.setattr(module.published, "collect", lambda faces, config: {})
+        patch.setattr(module.published, "write", lambda sources, folder: [])
         publish(Config("full", "synthetic", jobs=1))
         first = {p: p.read_bytes() for p in root.rglob("*") if is_committed(p)}
         written = publish(Config("full", "synthetic", jobs=1))

@@ -4,6 +4,7 @@ import dataclasses
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from sglib import SglibError
+from sglib.data import load_data
 from sglib.models import networks
 from sglib.studies import run as study_module
 from sglib.studies.profiles import PROFILES, Config
@@ -311,32 +313,24 @@ def test_an_empty_shard_has_the_usual_columns(tiny_faces, tmp_path, expected):
     assert len(summary(empty)) == 0
 
 
-KILLED = """
-import dataclasses, sys
-from sglib.data import load_data
-from sglib.studies.tables import BASELINE, Study
-from sglib.studies.store import RunStore
-from sglib.studies.run import plan, run_study
-rows = tuple(dataclasses.replace(BASELINE, name=f"r{i}", lr=0.001 * (i + 1), n_epochs=1)
-             for i in range(3))
-faces = load_data("synthetic").train.subset(slice(0, 60))
-runs = plan(Study("s", "?", ("lr",), rows), faces, engine="reference")
-print("go", flush=True)
-run_study(runs, faces, store=RunStore(sys.argv[1]))
-"""
+def fifteen_runs(folder: str) -> None:
+    rows = tuple(Experiment(name=f"r{i}", lr=0.001 * (i + 1), n_epochs=1) for i in range(3))
+    faces = load_data("synthetic").train.subset(slice(0, 60))
+    runs = plan(Study("s", "?", ("lr",), rows), faces, engine="reference")
+    run_study(runs, faces, store=RunStore(folder))
 
 
 def test_killed_and_started_again_it_repeats_no_finished_run(tmp_path):
-    command = [sys.executable, "-c", KILLED, str(tmp_path / "a")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "go\n"
-        store = RunStore(tmp_path / "a")
+    here = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_run"
+    command = f"{here}; test_run.fifteen_runs({str(tmp_path)!r})"
+    store = RunStore(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", command], stderr=subprocess.DEVNULL) as process:
         while len(store.keys()) < 4:
             time.sleep(0.02)
         process.kill()
     before = store.load(store.keys()).set_index("key")["finished"]
     assert 4 <= len(before) < 15
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    fifteen_runs(str(tmp_path))
     after = store.load(sorted(store.keys())).set_index("key")
     assert len(after) == 15
     assert after.loc[before.index, "finished"].equals(before)

@@ -1,6 +1,6 @@
 """Figures of our own models: what each part brings, reliability, where they look, distortions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,6 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sglib.analysis.plots.compare import forest
 from sglib.analysis.plots.style import ONE, PALETTE, QUIET, WIDTH, legend_above, new
 
 # The paper's final model keeps its colour of the other pages.
@@ -59,18 +60,33 @@ def per_person(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def reliability(tables: Mapping[str, pd.DataFrame], *, ax: Axes | None = None) -> Axes:
+def against(table: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Return the differences of `people.model_table` to its reference, the largest first."""
+    found = table.drop(index=reference)[["difference", "diff_low", "diff_high"]]
+    found = found.set_axis(["effect", "low", "high"], axis=1).sort_values("effect")[::-1]
+    return found.reset_index(names="comparison").assign(reference=reference)
+
+
+def changes(differences: pd.DataFrame) -> Axes:
+    """Draw what each change to a model costs or brings on distorted copies, from `against`."""
+    ax = forest(differences)
+    ax.set_xlabel(f"accuracy minus that of {differences['reference'].iloc[0]} (points)")
+    top = differences.iloc[0]
+    ax.set_title(f"Best: {top['comparison']} ({100 * top['effect']:+.1f})")
+    return ax
+
+
+def reliability(bins: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw observed frequency over predicted probability.
 
     Args:
-        tables: name of a model → one row per bin: mean_prob, frequency, n.
+        bins: from `calibration.reliability_of`: name, mean_prob, frequency.
     """
-    bins = pd.concat(table.assign(model=name) for name, table in tables.items())
-    look = {"hue": "model", "style": "model", "dashes": False, **_look(tables)}
+    look = {"hue": "name", "style": "name", "dashes": False, **_look(bins["name"])}
     ax = ax or new(4.6)
     sns.lineplot(bins, x="mean_prob", y="frequency", errorbar=None, ax=ax, **look)
     ax.plot([0, 1], [0, 1], color="black", linewidth=0.8, linestyle=":", label="perfect")
-    away = max((bins["mean_prob"] - bins["frequency"]).abs())
+    away = (bins["mean_prob"] - bins["frequency"]).abs().max()
     ax.set(xlabel="predicted probability of sunglasses", ylabel="share that wears them")
     legend_above(ax, n_columns=4, title=f"Furthest from the diagonal: {100 * away:.1f} points")
     return ax
@@ -80,7 +96,7 @@ def robustness(frame: pd.DataFrame) -> Figure:
     """Draw accuracy over strength, one panel per distortion, all with one scale of accuracy.
 
     Args:
-        frame: from `robustness.robustness`: method, unit, strength, model, accuracy.
+        frame: from `maps.robustness`: method, unit, strength, model, accuracy.
     """
     methods = list(dict.fromkeys(zip(frame["method"], frame["unit"], strict=True)))
     size, look = (WIDTH, 1.9 * -(-len(methods) // 2) + 0.5), _look(frame["model"])

@@ -76,26 +76,28 @@ def describe(
 
     Args:
         frame: what is drawn.
-        value: its column of which medians are told; a frame with `low` and `high` has one row for
-            each interval, and these are told.
+        value: its column that is told: of several rows the median and the 10 to 90 % band, of one
+            row its interval, if the frame has `low` and `high`.
         called: what the column is, in words, with its unit.
         by: columns that tell groups apart.
-        over: the column of the horizontal axis, told at both ends; "" = no such axis.
+        over: the column of the horizontal axis: medians are told at both ends of it.
 
     >>> describe(pd.DataFrame({"acc": [0.25, 0.5, 0.75]}), "acc", "accuracy")
-    'Accuracy (median, 10 to 90 %): 0.500 [0.300, 0.700].'
+    'Accuracy (median and 10 to 90 % band): 0.500 [0.300, 0.700].'
     """
-    told = []
+    told, kinds = [], set()
     for names, part in frame.groupby(list(by), sort=False) if by else [((), frame)]:
         if over:
             medians = part.groupby(over)[value].median()
             ends = [f"{medians[x]:.3f} at {over} {x:g}" for x in medians.index[[0, -1]]]
-            text = ", ".join(dict.fromkeys(ends))
-        else:
+            text, kind = ", ".join(dict.fromkeys(ends)), " (median)"
+        elif len(part) > 1:
             low, middle, high = part[value].quantile([0.1, 0.5, 0.9])
-            if "low" in part:
-                low, high = part["low"].iloc[0], part["high"].iloc[0]
-            text = f"{middle:.3f} [{low:.3f}, {high:.3f}]"
+            text, kind = f"{middle:.3f} [{low:.3f}, {high:.3f}]", " (median and 10 to 90 % band)"
+        else:
+            row, kind = part.iloc[0], " (with its interval)" if "low" in part else ""
+            text = f"{row[value]:.3f}" + (f" [{row['low']:.3f}, {row['high']:.3f}]" if kind else "")
+        kinds.add(kind)
         told.append(f"{', '.join(map(str, names))} {text}".strip())
-    kind = "median" if over else "interval in brackets" if "low" in frame else "median, 10 to 90 %"
-    return f"{called[0].upper()}{called[1:]} ({kind}): {'; '.join(told)}."
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    return f"{called[0].upper()}{called[1:]}{kind}: {'; '.join(told)}."

@@ -6,23 +6,17 @@ Source: `torch.optim.Adam` with weight_decay, β1 = 0.9, β2 = 0.999, eps = 1e-8
 import numpy as np
 from numba import njit
 
-from sglib.training.compiled.lanes import stage
+from sglib.training.compiled.lanes import FASTMATH, OPTIONS, stage
 from sglib.training.compiled.layers import arrange_by_tap
 
 # After so many steps without a gradient the first moment is 0.9³⁰⁰ = 2e-14 of what it was and moves
 # no weight any more.
 N_IDLE = 300
 
+
 # In Adam's quotient, x / y may become x · (1 / y) refined to float32 precision, and the
 # denominator (at least eps) is taken as finite. Worth 3 µs of a step.
-quotient_stage = njit(
-    fastmath={"contract", "reassoc", "nsz", "arcp", "ninf"},
-    error_model="numpy",
-    no_cpython_wrapper=True,
-)
-
-
-@quotient_stage
+@njit(**OPTIONS, fastmath=FASTMATH | {"arcp", "ninf"})
 def adam(weight, m, v, gradient, factor, l2, lr, eps):
     """Move weights (n,) and their moments m, v (n,) by one step of Adam, in place.
 
@@ -36,13 +30,6 @@ def adam(weight, m, v, gradient, factor, l2, lr, eps):
         m[i] += (g - m[i]) * beta1
         v[i] += (g * g - v[i]) * beta2
         weight[i] -= lr * m[i] / (np.sqrt(v[i]) + eps)
-
-
-@stage
-def decay(moment, factor):
-    """Multiply a moment (n,) by a factor in place."""
-    for i in range(len(moment)):
-        moment[i] *= factor
 
 
 @stage
@@ -80,8 +67,10 @@ def adam_fc1(weight, m, v, d_hidden, flat, idle, d_row, l2, lr, eps):
         if n_missed >= 0 and not has_gradient:
             continue
         if n_missed > 0:
-            decay(m[unit], number(0.9**n_missed))
-            decay(v[unit], number(0.999**n_missed))
+            decay_m, decay_v = number(0.9**n_missed), number(0.999**n_missed)
+            for i in range(weight.shape[1]):
+                m[unit, i] *= decay_m
+                v[unit, i] *= decay_v
         if len(flat) == 1:  # the gradient is one number times the input: no need to store it
             adam(weight[unit], m[unit], v[unit], flat[0], d_hidden[0, unit], l2, lr, eps)
         else:
@@ -89,15 +78,15 @@ def adam_fc1(weight, m, v, d_hidden, flat, idle, d_row, l2, lr, eps):
             adam(weight[unit], m[unit], v[unit], d_row, number(1), l2, lr, eps)
 
 
-@njit(error_model="numpy", no_cpython_wrapper=True)
-def update(weights, m, v, grads, layers, step, n_batch, l2, lr):
+@njit(**OPTIONS)
+def update(weights, m, v, grads, room, step, n_batch, l2, lr):
     """Take Adam's step number `step` (from 1) for all weights, from a mini-batch's gradients."""
     number = weights.rest.dtype.type
     c1, c2 = 1 - 0.9**step, 1 - 0.999**step
     lr_step, eps_step = number(lr * np.sqrt(c2) / c1), number(1e-8 * np.sqrt(c2))
     adam(weights.rest, m.rest, v.rest, grads.rest, number(1), l2, lr_step, eps_step)
     adam_fc1(
-        weights.fc1, m.fc1, v.fc1, layers.d_hidden[:n_batch], layers.flat[:n_batch], layers.idle,
-        layers.d_row, l2, lr_step, eps_step,
+        weights.fc1, m.fc1, v.fc1, room.d_hidden[:n_batch], room.flat[:n_batch], room.idle,
+        room.d_row, l2, lr_step, eps_step,
     )  # fmt: skip
-    arrange_by_tap(weights.conv2, layers.conv2_by_tap)
+    arrange_by_tap(weights.conv2, room.conv2_by_tap)

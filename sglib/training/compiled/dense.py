@@ -60,20 +60,26 @@ def fc1_relu_of_four(flat, weight, bias, hidden):
 
 
 @stage
-def fc2(hidden, weight, bias, outputs):
-    """hidden (n_hidden,), weight (2, n_hidden) → outputs (2,)."""
-    n_hidden = len(hidden)
+def fc2_head(hidden, weight, bias, is_sigmoid, outputs):
+    """hidden (n_hidden,), weight (2, n_hidden) → outputs (2,), logits or behind the sigmoid."""
+    n_hidden, one = len(hidden), hidden.dtype.type(1)
     for output in range(2):
         total = hidden.dtype.type(0)
         for unit in range(n_hidden):
             total += weight[output * n_hidden + unit] * hidden[unit]
-        outputs[output] = total + bias[output]
+        total += bias[output]
+        outputs[output] = one / (one + math.exp(-total)) if is_sigmoid else total
 
 
 @stage
-def fc2_backward(hidden, weight, scale, d_outputs, d_weight, d_bias, d_hidden):
+def fc2_head_backward(
+    hidden, weight, is_sigmoid, outputs, scale, d_outputs, d_weight, d_bias, d_hidden
+):
     """Add to d_weight (2, n_hidden) and d_bias (2,); fill d_hidden before dropout and relu."""
-    n_hidden = len(hidden)
+    n_hidden, one = len(hidden), hidden.dtype.type(1)
+    if is_sigmoid:
+        for i in range(2):
+            d_outputs[i] *= (one - outputs[i]) * outputs[i]
     d0, d1 = d_outputs[0], d_outputs[1]
     d_bias[0] += d0
     d_bias[1] += d1
@@ -82,24 +88,6 @@ def fc2_backward(hidden, weight, scale, d_outputs, d_weight, d_bias, d_hidden):
         d_weight[n_hidden + unit] += d1 * hidden[unit]
         total = (d0 * weight[unit] + d1 * weight[n_hidden + unit]) * scale
         d_hidden[unit] = total if hidden[unit] > 0 else 0  # dropped and negative units are 0
-
-
-@stage
-def head(outputs, is_sigmoid):
-    """Apply the sigmoid to outputs (2,) in place, or leave the logits as they are."""
-    if is_sigmoid:
-        one = outputs.dtype.type(1)
-        for i in range(2):
-            outputs[i] = one / (one + math.exp(-outputs[i]))
-
-
-@stage
-def head_backward(outputs, is_sigmoid, d_outputs):
-    """d_outputs (2,) behind the head → before it, in place."""
-    if is_sigmoid:
-        one = outputs.dtype.type(1)
-        for i in range(2):
-            d_outputs[i] *= (one - outputs[i]) * outputs[i]
 
 
 @stage

@@ -10,27 +10,23 @@ multiplies by what is zero, which is most of a trained network.
 
 import functools
 import time
+from collections import namedtuple
 
 import numpy as np
 import torch
 
 from sglib import SglibError
+from sglib.training.compiled import layout
 from sglib.training.compiled.known import supports
-from sglib.training.compiled.layout import (
-    SIZES,
-    Run,
-    Sizes,
-    make_layers,
-    make_weights,
-    pack,
-    pad_images,
-    reorder,
-    reorder_units,
-    unpack,
-)
 from sglib.training.compiled.loop import train_epochs
 from sglib.training.schedule import Schedule
 from sglib.training.settings import HISTORY, Experiment, Fit, FitData
+
+Run = namedtuple(  # the arguments of `train_epochs`
+    "Run",
+    "images labels order masks weights m v grads room sizes is_sigmoid batch_size lr l2 scale"
+    " train_probs val_images val_labels val_probs history",
+)
 
 
 def fit_compiled(
@@ -53,7 +49,7 @@ def fit_compiled(
 
     Raises:
         SglibError: the experiment is not one that this engine does, see `supports`.
-        ValueError: data and schedule do not fit together.
+        ValueError: the schedule is not for this network and these data.
     """
     reason = supports(experiment)
     if reason is not None:
@@ -62,10 +58,10 @@ def fit_compiled(
     started = time.perf_counter()
     run = prepare_run(experiment, data, schedule, shuffled=shuffled, dtype=dtype)
     train(run)
-    weights = unpack(run.weights, np.float32)
+    weights = layout.unpack(run.weights, shuffled=shuffled)
     return Fit(
         history={name: run.history[:, i].copy() for i, name in enumerate(HISTORY)},
-        weights=reorder(weights, back=True) if shuffled else weights,
+        weights={name: value.astype(np.float32) for name, value in weights.items()},
         val_probs=run.val_probs,
         engine="compiled-shuffled" if shuffled else "compiled",
         seconds=time.perf_counter() - started,
@@ -84,7 +80,7 @@ def _run_nothing(dtype: np.dtype) -> None:
     """Run no epoch at all, which compiles the loop for a dtype."""
     experiment = Experiment()
     images, labels = np.zeros((1, 30, 32), dtype=np.uint8), np.zeros(1, dtype=np.int64)
-    initial = unpack(make_weights(SIZES[experiment.model], dtype.type), dtype.type)
+    initial = layout.unpack(layout.make_weights(layout.SIZES[experiment.model], dtype))
     nothing = np.zeros((0, 1), dtype=np.int32)
     schedule = Schedule(initial, nothing, nothing.astype(bool), None)
     train(prepare_run(experiment, FitData(images, labels, images, labels), schedule, dtype=dtype))
@@ -112,57 +108,40 @@ def prepare_run(
     shuffled: bool = False,
     dtype: type = np.float32,
 ) -> Run:
-    """Check the input, on which the compiled code relies, and lay it out; see `fit_compiled`."""
-    sizes, number = SIZES[experiment.model], np.dtype(dtype).type
-    _check(data, schedule, sizes)
-    n_train, n_epochs, n_samples = len(data.train_images), *schedule.order.shape
+    """Lay out what the compiled code works on; see `fit_compiled`."""
+    sizes, number = layout.SIZES[experiment.model], np.dtype(dtype).type
+    n_train, (n_epochs, n_samples) = len(data.train_images), schedule.order.shape
+    # Compiled code checks no index: it would read what is not there.
+    all_masks = (n_epochs, n_samples, sizes.n_hidden)
+    if schedule.order.max(initial=0) >= n_train:
+        raise ValueError(f"the schedule is for more than {n_train} images")
+    if schedule.masks is not None and schedule.masks.shape != all_masks:
+        raise ValueError(f"masks must be {all_masks}, got {schedule.masks.shape}")
     images = data.train_images
     if schedule.flips.any():  # the mirrored ones behind the others
         images = np.concatenate([images, images[:, :, ::-1]])
-    masks = np.empty((0, 0, 0)) if schedule.masks is None else schedule.masks
-    weights, m, v, grads = (make_weights(sizes, dtype) for _ in range(4))
-    pack(reorder(schedule.initial) if shuffled else schedule.initial, weights)
+    masks = np.empty((0, 0, 0), np.uint8)  # without dropout
+    if schedule.masks is not None:
+        masks = schedule.masks[..., np.argsort(layout.order_of(sizes.n_hidden, shuffled))]
     return Run(
-        images=pad_images(images, sizes, experiment.scaling, dtype),
+        images=layout.pad_images(images, sizes, experiment.scaling, dtype),
         labels=np.ascontiguousarray(data.train_labels, dtype=np.int64),
         order=(schedule.order + n_train * schedule.flips).astype(np.int32, order="C"),
-        masks=(reorder_units(masks) if shuffled else masks).astype(np.uint8, order="C"),
-        weights=weights,
-        m=m,
-        v=v,
-        grads=grads,
-        layers=make_layers(sizes, min(experiment.batch_size, n_samples), dtype),
+        masks=np.ascontiguousarray(masks, dtype=np.uint8),
+        weights=layout.pack(schedule.initial, sizes, dtype, shuffled=shuffled),
+        m=layout.make_weights(sizes, dtype),  # Adam's moments
+        v=layout.make_weights(sizes, dtype),
+        grads=layout.make_weights(sizes, dtype),
+        room=layout.make_room(sizes, min(experiment.batch_size, n_samples), dtype),
         sizes=sizes,
         is_sigmoid=experiment.head == "sigmoid",
         batch_size=experiment.batch_size,
         lr=float(experiment.lr),
         l2=number(experiment.l2),
-        scale=number(1 / (1 - experiment.p_drop)),
-        train_probs=np.empty(n_train),
-        val_images=pad_images(data.val_images, sizes, experiment.scaling, dtype),
+        scale=number(1 / (1 - experiment.p_drop)),  # of what dropout keeps
+        train_probs=np.empty(n_train),  # room
+        val_images=layout.pad_images(data.val_images, sizes, experiment.scaling, dtype),
         val_labels=np.ascontiguousarray(data.val_labels, dtype=np.int64),
-        val_probs=np.empty(len(data.val_images)),
+        val_probs=np.empty(len(data.val_images)),  # filled after every epoch
         history=np.empty((n_epochs, len(HISTORY))),
     )
-
-
-def _check(data: FitData, schedule: Schedule, sizes: Sizes) -> None:
-    """Raise ValueError where compiled code, which checks no index, would read what is not there."""
-    n_train, n_val = len(data.train_labels), len(data.val_labels)
-    order, masks = schedule.order, schedule.masks
-    all_masks = (*order.shape, sizes.n_hidden)
-    for what, found, expected in (
-        ("train_images", data.train_images.shape, (n_train, 30, 32)),
-        ("val_images", data.val_images.shape, (n_val, 30, 32)),
-        ("flips", schedule.flips.shape, order.shape),
-        ("masks", all_masks if masks is None else masks.shape, all_masks),
-    ):
-        if found != expected:
-            raise ValueError(f"{what} must be {expected}, got {found}")
-    for what, values, n in (
-        ("train_labels", data.train_labels, 2),
-        ("val_labels", data.val_labels, 2),
-        ("the schedule's rows", order, n_train),
-    ):
-        if values.size and not (values.min() >= 0 and values.max() < n):
-            raise ValueError(f"{what} must be in [0, {n}), got {values.min()} to {values.max()}")

@@ -31,7 +31,7 @@ def _difference(build: Callable[..., nn.Module], sizes: Sizes, head: str) -> str
     """Say in what a network differs from the one of these sizes; None: in nothing."""
     with torch.device("meta"):  # shapes without numbers: nothing is drawn
         network = build(head=head)
-    values = unpack(make_weights(sizes, np.float32), np.float32)
+    values = unpack(make_weights(sizes, np.float32))
     expected = {name: value.shape for name, value in values.items()}
     found = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     for name in expected | found:

@@ -11,8 +11,6 @@ import numpy as np
 from sglib.training.compiled.lanes import (
     greater,
     inlined,
-    lane,
-    load4,
     load8,
     multiply_add,
     scaled_add,
@@ -25,12 +23,12 @@ from sglib.training.compiled.lanes import (
 
 @inlined
 def _load_taps(array, start):
-    """Return nine times eight numbers that follow each other."""
+    """Return nine times eight numbers that follow each other: a 3×3 filter or patch of it."""
     return (
-        load8(array, start), load8(array, start + 8), load8(array, start + 16),
-        load8(array, start + 24), load8(array, start + 32), load8(array, start + 40),
-        load8(array, start + 48), load8(array, start + 56), load8(array, start + 64),
-    )  # fmt: skip
+        *(load8(array, start), load8(array, start + 8), load8(array, start + 16)),
+        *(load8(array, start + 24), load8(array, start + 32), load8(array, start + 40)),
+        *(load8(array, start + 48), load8(array, start + 56), load8(array, start + 64)),
+    )
 
 
 @inlined
@@ -53,8 +51,7 @@ def _larger(best, start, value, here):
 
 @inlined
 def _conv1_pool(image, weight, bias, pool, n_out, pooled, patch):
-    w00, w01, w02, w10, w11, w12, w20, w21, w22 = _load_taps(weight, 0)
-    b, zero = load8(bias, 0), splat8(image.dtype.type(0))
+    w, b, zero = _load_taps(weight, 0), load8(bias, 0), splat8(image.dtype.type(0))
     width = n_out * pool + 2
     for row in range(n_out):
         for column in range(n_out):
@@ -62,9 +59,9 @@ def _conv1_pool(image, weight, bias, pool, n_out, pooled, patch):
             best, start = zero, splat8(np.int32(corner))
             for i in range(pool):
                 here = corner + i * width
-                x, y, z = _add_row(b, b, b, w00, w01, w02, image, here)
-                x, y, z = _add_row(x, y, z, w10, w11, w12, image, here + width)
-                x, y, z = _add_row(x, y, z, w20, w21, w22, image, here + 2 * width)
+                x, y, z = _add_row(b, b, b, w[0], w[1], w[2], image, here)
+                x, y, z = _add_row(x, y, z, w[3], w[4], w[5], image, here + width)
+                x, y, z = _add_row(x, y, z, w[6], w[7], w[8], image, here + 2 * width)
                 best, start = (x, start) if i == 0 else _larger(best, start, x, here)
                 best, start = _larger(best, start, y, here + 1)
                 if pool == 3:
@@ -104,49 +101,47 @@ def relu1_backward(pooled1, d_pooled1, d_conv1, d_bias):
 
 @stage
 def conv1_backward(image, width, alive, d_conv1, patch1, taps, d_weight):
-    """Add to d_weight (9, 8), from the winners of the pooling; image width², taps (12,).
+    """Add to d_weight (9, 8), from the winners of the pooling; image width².
 
-    A patch row is read as four numbers, of which the last does not count.
+    A patch row is read as eight numbers, of which three count; taps (24,) is room for three rows.
     """
-    zero, one = taps.dtype.type(0), taps.dtype.type(1)
-    for i in range(alive[8]):
-        channel = np.intp(alive[i])
-        taps[:] = zero
-        a0 = a1 = a2 = b0 = b1 = b2 = load4(taps, 0)
+    zero, one = splat8(taps.dtype.type(0)), taps.dtype.type(1)
+    for k in range(alive[8]):
+        channel = np.intp(alive[k])
+        a0 = a1 = a2 = b0 = b1 = b2 = zero
         # Two sums in turn, since each addition waits for the one before.
         for n in range(channel, len(d_conv1) - 8, 16):
             d, i = d_conv1[n], np.intp(patch1[n])
-            a0 = scaled_add(a0, load4(image, i), d)
-            a1 = scaled_add(a1, load4(image, i + width), d)
-            a2 = scaled_add(a2, load4(image, i + 2 * width), d)
+            a0 = scaled_add(a0, load8(image, i), d)
+            a1 = scaled_add(a1, load8(image, i + width), d)
+            a2 = scaled_add(a2, load8(image, i + 2 * width), d)
             d, i = d_conv1[n + 8], np.intp(patch1[n + 8])
-            b0 = scaled_add(b0, load4(image, i), d)
-            b1 = scaled_add(b1, load4(image, i + width), d)
-            b2 = scaled_add(b2, load4(image, i + 2 * width), d)
+            b0 = scaled_add(b0, load8(image, i), d)
+            b1 = scaled_add(b1, load8(image, i + width), d)
+            b2 = scaled_add(b2, load8(image, i + 2 * width), d)
         store(taps, 0, scaled_add(a0, b0, one))
-        store(taps, 4, scaled_add(a1, b1, one))
-        store(taps, 8, scaled_add(a2, b2, one))
+        store(taps, 8, scaled_add(a1, b1, one))
+        store(taps, 16, scaled_add(a2, b2, one))
         for tap in range(9):
-            d_weight[tap * 8 + channel] += taps[tap // 3 * 4 + tap % 3]
+            d_weight[tap * 8 + channel] += taps[tap // 3 * 8 + tap % 3]
 
 
 @stage
-def list_alive(pooled1, alive):
+def list_alive(pooled1, largest, alive):
     """List the channels of pooled1 that are not zero everywhere in alive int32 (9,); [8]: number.
 
     After an epoch a quarter to a half of conv1's channels are zero for most images. What they
-    would add to conv2 and receive from it is zero: both pass them over.
+    would add to conv2 and receive from it is zero: both pass them over. largest (8,) is room.
     """
     most = load8(pooled1, 0)
     for i in range(8, len(pooled1), 8):
         value = load8(pooled1, i)
         most = where(greater(value, most), value, most)
+    store(largest, 0, most)
     n = 0
     for channel in range(8):
-        alive[channel] = 0
-    for channel in range(8):
         alive[n] = channel
-        n += lane(most, channel) != 0
+        n += largest[channel] != 0
     alive[8] = n
 
 
@@ -219,33 +214,37 @@ def relu2_backward(flat, places, wins, n_wins):
         n_wins[channel] = n - channel * n_places
 
 
+@inlined
+def _add_patch(t, x, i, below, d):
+    """Return nine taps plus d times the 3×3 patch of x that starts at i."""
+    j, k = i + below, i + 2 * below
+    return (
+        scaled_add(t[0], load8(x, i), d),
+        scaled_add(t[1], load8(x, i + 8), d),
+        scaled_add(t[2], load8(x, i + 16), d),
+        scaled_add(t[3], load8(x, j), d),
+        scaled_add(t[4], load8(x, j + 8), d),
+        scaled_add(t[5], load8(x, j + 16), d),
+        scaled_add(t[6], load8(x, k), d),
+        scaled_add(t[7], load8(x, k + 8), d),
+        scaled_add(t[8], load8(x, k + 16), d),
+    )
+
+
 @stage
 def conv2_backward_weight(x, n_in, d_flat, patch2, wins, n_wins, d_weight, d_bias):
     """x n_in²×8; adds to d_weight (16, 9, 8) and d_bias (16,)."""
     n_places, below = len(d_flat) // 16, n_in * 8
     for channel in range(16):
-        j = channel * 72
-        w00, w01, w02, w10, w11, w12, w20, w21, w22 = _load_taps(d_weight, j)
-        bias = d_bias[channel]
+        taps, bias = _load_taps(d_weight, channel * 72), d_bias[channel]
         start = channel * n_places
         for n in range(start, start + n_wins[channel]):
-            d, i = d_flat[wins[n]], np.intp(patch2[wins[n]])
+            d = d_flat[wins[n]]
+            taps = _add_patch(taps, x, np.intp(patch2[wins[n]]), below, d)
             bias += d
-            w00 = scaled_add(w00, load8(x, i), d)
-            w01 = scaled_add(w01, load8(x, i + 8), d)
-            w02 = scaled_add(w02, load8(x, i + 16), d)
-            i += below
-            w10 = scaled_add(w10, load8(x, i), d)
-            w11 = scaled_add(w11, load8(x, i + 8), d)
-            w12 = scaled_add(w12, load8(x, i + 16), d)
-            i += below
-            w20 = scaled_add(w20, load8(x, i), d)
-            w21 = scaled_add(w21, load8(x, i + 8), d)
-            w22 = scaled_add(w22, load8(x, i + 16), d)
+        for tap in range(9):
+            store(d_weight, channel * 72 + tap * 8, taps[tap])
         d_bias[channel] = bias
-        store(d_weight, j, w00), store(d_weight, j + 8, w01), store(d_weight, j + 16, w02)
-        store(d_weight, j + 24, w10), store(d_weight, j + 32, w11), store(d_weight, j + 40, w12)
-        store(d_weight, j + 48, w20), store(d_weight, j + 56, w21), store(d_weight, j + 64, w22)
 
 
 @stage
@@ -254,18 +253,10 @@ def conv2_backward_input(weight, n_in, d_flat, patch2, wins, n_wins, d_x):
     n_places, below = len(d_flat) // 16, n_in * 8
     d_x[:] = 0
     for channel in range(16):
-        w00, w01, w02, w10, w11, w12, w20, w21, w22 = _load_taps(weight, channel * 72)
         start = channel * n_places
         for n in range(start, start + n_wins[channel]):
-            d, i = d_flat[wins[n]], np.intp(patch2[wins[n]])
-            store(d_x, i, scaled_add(load8(d_x, i), w00, d))
-            store(d_x, i + 8, scaled_add(load8(d_x, i + 8), w01, d))
-            store(d_x, i + 16, scaled_add(load8(d_x, i + 16), w02, d))
-            i += below
-            store(d_x, i, scaled_add(load8(d_x, i), w10, d))
-            store(d_x, i + 8, scaled_add(load8(d_x, i + 8), w11, d))
-            store(d_x, i + 16, scaled_add(load8(d_x, i + 16), w12, d))
-            i += below
-            store(d_x, i, scaled_add(load8(d_x, i), w20, d))
-            store(d_x, i + 8, scaled_add(load8(d_x, i + 8), w21, d))
-            store(d_x, i + 16, scaled_add(load8(d_x, i + 16), w22, d))
+            d, patch = d_flat[wins[n]], np.intp(patch2[wins[n]])
+            for tap in range(9):
+                i = patch + tap // 3 * below + tap % 3 * 8
+                w = load8(weight, channel * 72 + tap * 8)
+                store(d_x, i, scaled_add(load8(d_x, i), w, d))

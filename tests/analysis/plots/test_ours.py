@@ -1,7 +1,7 @@
 """plots.ours: steps, people, bins, distortions and maps of our own models."""
 
 import pytest
-from plot_fakes import BEARING, BINS, BY_PERSON, MAPS, STEPS
+from plot_fakes import BEARING, BINS, BY_PERSON, CHANGES, MAPS, STEPS
 
 from sglib.analysis.plots import ours
 
@@ -17,6 +17,12 @@ def test_the_staircase_tells_each_step_and_the_largest():
     assert ends.get_segments()[0][:, 0] == pytest.approx([0.8, 0.85])
 
 
+def test_changes_are_sorted_and_leave_out_what_they_are_compared_with():
+    ax = ours.changes(ours.against(CHANGES, "all"))
+    assert [text.get_text() for text in ax.texts] == ["three networks", "one view"]
+    assert ax.get_title("left") == "Best: three networks (+1.0)"
+
+
 def test_people_with_most_errors_stand_on_top():
     ax = ours.per_person(BY_PERSON)
     assert [text.get_text() for text in ax.get_yticklabels()] == ["s04", "s03", "s02", "s01"]
@@ -30,8 +36,8 @@ def test_models_keep_their_colour_in_every_figure():
 
 
 def test_reliability_draws_the_bins_and_says_how_far_they_lie_from_the_diagonal():
-    ax = ours.reliability({"base": BINS})
-    assert ax.lines[0].get_ydata() == pytest.approx(BINS["frequency"])
+    ax = ours.reliability(BINS)
+    assert ax.lines[0].get_ydata() == pytest.approx([0.15, 0.9])
     assert "5.0 points" in ax.figure.legends[0].get_title().get_text()
 
 

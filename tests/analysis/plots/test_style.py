@@ -115,4 +115,4 @@ def test_describe_tells_medians_bands_ends_and_intervals():
     assert told == "Accuracy (median): a 0.500 at epoch 1, 0.900 at epoch 2; b 0.250 at epoch 1."
     rates = pd.DataFrame({"name": ["x"], "rate": [0.1], "low": [0.05], "high": [0.2]})
     told = style.describe(rates, "rate", "share that failed", by=["name"])
-    assert told == "Share that failed (interval in brackets): x 0.100 [0.050, 0.200]."
+    assert told == "Share that failed (with its interval): x 0.100 [0.050, 0.200]."

@@ -1,0 +1,121 @@
+"""phrases: sentences say what their rows hold, with interval and n, also where there is none."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from sglib.analysis import phrases
+from sglib.analysis.captions import captions, joint, likeliest, printed_table
+from sglib.analysis.effects import PEOPLE, PHOTOGRAPHS
+
+
+def row(word: str, effect: float, low: float, high: float, **more: object) -> dict:
+    found = {"comparison": "A against B", "word": word, "effect": effect, "low": low, "high": high}
+    return found | {"question": PHOTOGRAPHS, "delta": 1 / 75, "n": 10} | more
+
+
+def test_a_size_is_in_points_with_sign_and_interval():
+    told = phrases.size(pd.Series(row("open", -0.0041, -0.012, 0.0004)))
+    assert told == "−0.4 points [−1.2, +0.0]"
+
+
+def test_one_value_has_no_interval():
+    told = phrases.size(pd.Series(row("open", 0.02, math.nan, math.nan)))
+    assert told == "+2.0 points, one value, no interval"
+
+
+def test_effects_tell_question_delta_n_word_and_size():
+    table = pd.DataFrame(
+        [
+            row("equivalent", 0.001, -0.004, 0.006),
+            row("better", 0.03, 0.021, 0.039, question=PEOPLE, delta=0.02, n=12),
+            row("open", 0.0, -0.03, 0.03, question=PEOPLE, delta=0.02, n=11),
+        ]
+    )
+    told = phrases.effects(table)
+    assert told == (
+        "On these photographs (δ = 1.3 points, 90 % intervals, n = 10 repetitions): "
+        "A against B: **equivalent**, +0.1 points [−0.4, +0.6]. "
+        "For other people (δ = 2.0 points, 90 % intervals, n = 11 to 12 people): "
+        "A against B: **better**, +3.0 points [+2.1, +3.9]; "
+        "A against B: **open**, +0.0 points [−3.0, +3.0]."
+    )
+    assert phrases.ns(table) == "10 repetitions and 11 to 12 people"
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("better", "more than δ"),
+        ("equivalent", "less than δ"),
+        ("worse", "validation is the higher"),
+        ("open", "stays open"),
+    ],
+)
+def test_a_gap_has_words_of_its_own(word, told):
+    assert told in phrases.gap(pd.Series(row(word, 0.04, 0.03, 0.05)))
+
+
+def test_failures_tell_counts_beside_rates():
+    table = pd.DataFrame(
+        {"model": ["M"], "failed": [7], "n": [50], "rate": [0.14], "low": [0.058], "high": [0.267]}
+    )
+    assert phrases.failures(table, "model") == "M 14.0% [5.8%, 26.7%] (7 of 50)"
+
+
+def test_verdicts_list_the_conclusions_of_each_word():
+    cells = pd.DataFrame(
+        {PHOTOGRAPHS: ["confirmed", "refuted", "confirmed"], PEOPLE: ["open"] * 3},
+        index=pd.Index([1, 2, 3], name="number"),
+    )
+    assert phrases.verdicts(cells) == (
+        "Of the paper's 3 conclusions, by number. On these photographs: **confirmed** 1 and 3, "
+        "**refuted** 2. For other people: **open** 1, 2 and 3."
+    )
+
+
+def test_short_names_the_network_once_and_leaves_out_lambda():
+    long = "gap of dropout 50 % and L2 1e-4, ConvNN_1 against baseline, 60 epochs, ConvNN_1"
+    assert phrases.short(long) == "gap: dropout 50 % + L2 − baseline, 60 epochs, ConvNN_1"
+    assert phrases.short("training − validation: baseline, ConvNN_2") == (
+        "training − validation: baseline, ConvNN_2"
+    )
+
+
+def fold_means(n_seeds: int) -> pd.DataFrame:
+    """Return means as of `captions.fold_means`: the best accuracy is what was printed."""
+    rows = [
+        {
+            "experiment": printed.experiment,
+            "scaling": "unit",
+            "population": "learned",
+            "seed": seed,
+            "reading": reading,
+            "measure": printed.measure,
+            "value": printed.printed + off + 0.004 * (seed - (n_seeds - 1) / 2),
+        }
+        for printed in printed_table().itertuples()
+        for reading, off in (("last epoch", -0.02), ("best accuracy", 0.0))
+        for seed in range(n_seeds)
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("n_seeds", [2, 5])
+def test_captions_name_the_likeliest_reading(n_seeds):
+    means = fold_means(n_seeds)
+    table = captions(means)
+    told = phrases.captions(table, joint(means), likeliest(table))
+    assert f"n = {n_seeds} repetitions: " in told
+    assert "0.956 (last epoch, z = +" in told
+    assert "the likeliest reading is **best accuracy of the runs that learned" in told
+    assert told.endswith("standard deviations off in validation accuracy: none.")
+
+
+def test_captions_of_one_repetition_or_none_leave_the_reading_open():
+    for means in (fold_means(1), fold_means(1)[:0]):
+        table = captions(means)
+        told = phrases.captions(table, joint(means), likeliest(table))
+        assert "stays open" in told
+        assert "likeliest reading is" not in told
