@@ -243,5 +243,5 @@ def _command(config: Config, only: Sequence[str], parameters: Mapping | None) ->
     parts = ["sglib report", f"--profile {config.profile}", f"--data {config.data}"]
     parts += [f"--seeds {config.seeds}"] if config.seeds else []
     parts += [f"--device {config.device}"] if config.device != "cpu" else []
-    parts += [f"--only {name}" for name in only]
+    parts += [f"--notebook {name}" for name in only]
     return " ".join(parts + [f"-p {name} {value}" for name, value in (parameters or {}).items()])

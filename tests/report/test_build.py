@@ -104,7 +104,7 @@ def test_one_notebook_can_be_rebuilt_alone_with_other_parameters(copied, capsys)
     assert after["01_second.ipynb"] == before["01_second.ipynb"]
     assert b"rate=2" in after["00_first.html"]
     text = index.read_text(encoding="utf-8")
-    assert "sglib report --profile smoke --data synthetic --only 00 -p rate 2" in text
+    assert "sglib report --profile smoke --data synthetic --notebook 00 -p rate 2" in text
     assert "01_second.html" in text
     first, second = capsys.readouterr().err.splitlines()
     assert first == "running 1 notebooks, 1 at a time, profile smoke, data synthetic"
