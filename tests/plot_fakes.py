@@ -31,7 +31,7 @@ VERDICTS = frame(
             "open",
         ),
     ],
-).assign(delta=0.0133)
+).assign(delta=0.0133, technique=["A/A", "flip", "dropout50", "final"])
 BOTH = pd.concat(
     VERDICTS.assign(question=question, delta=delta)
     for question, delta in (("these photographs", 0.0133), ("other people", 0.02))

@@ -57,11 +57,11 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     """Return the T that minimises the cross entropy of logits / T; T > 1 softens.
 
     Where every sign is right, sharper is always better; where the mean margin is not positive,
-    flatter is. The answer is then an end of `TEMPERATURES`, not an optimum.
+    flatter is: the answer is then an end of `TEMPERATURES`, not an optimum.
 
     Args:
         labels: int (N,), 1 = sunglasses.
-        logits: float (N,), log-odds of sunglasses, of rows the model was not trained on.
+        logits: float (N,), of rows the model was not trained on.
 
     Source: Guo, Pleiss, Sun & Weinberger 2017 (ICML), §4.2.
     """
@@ -89,12 +89,7 @@ def scaled_by_others(labels: np.ndarray, logits: np.ndarray, people: np.ndarray)
 
 
 def copies(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return labels (N,), logits (N,) and people (N,) of all held-out copies of one model.
-
-    Args:
-        frame: from `studies.ours.run_models`.
-        name: of the row.
-    """
+    """Return labels, logits and people, each (N,), of a model's copies (`studies.ours.run`)."""
     runs = frame[frame["name"] == name]
     labels = np.concatenate([np.asarray(row, np.int64) for row in runs["copy_labels"]])
     probs = np.concatenate([np.asarray(row, np.float64) for row in runs["copy_probs"]])
@@ -106,9 +101,8 @@ def calibration_table(frame: pd.DataFrame) -> pd.DataFrame:
     """Return each model's calibration on people held out, before and after scaling.
 
     Returns:
-        index name: temperature (fitted on all), ece_before, ece_after, loss_before, loss_after
-        (nats; after: each person by the others' temperature), wrong (copies), wrong_people (how
-        many people they are of), n (copies).
+        index name: temperature (of all), ece and loss (nats) before and after (each person by the
+        others' temperature), wrong (copies), wrong_people (of so many people), n (copies).
     """
     rows = {}
     for name in dict.fromkeys(frame["name"]):

@@ -20,19 +20,12 @@ from sglib.studies.heldout import HeldOut
 
 _BATCH = 4096  # covered pictures at once: 4 MB
 COURSE = "course_set"  # all distortions of the course set's test images together
-STRENGTHS: dict[str, tuple[float, ...]] = {
-    # the first strength, 0, changes nothing
-    "rotation": (0, 10, 20, 30, 45),
-    "scaling": (0, 0.1, 0.25, 0.5, 0.75),
-    "translation_horizontal": (0, 2, 4, 6, 8),
-    "translation_vertical": (0, 2, 4, 6, 8),
-    "cropping": (0, 0.1, 0.2, 0.3, 0.4),
-    "noise": (0, 0.05, 0.1, 0.2, 0.3),
-    "colour_space": (0, 0.3, 1, 2, 4),
-    "contrast": (0, 0.25, 0.5, 0.75, 1),
-    "sharpness": (0, 0.25, 0.5, 0.75, 1),
-    COURSE: (0, 0.5, 1, 2, 3),
-}
+_TIMES = (0, 1, 2, 3)  # a method's usual strength, if its limit allows; 0 changes nothing
+STRENGTHS = {
+    name: tuple(min(times * method.usual, method.limit) for times in _TIMES)
+    for name, method in METHODS.items()
+    if method.unit != "probability" and name != "translation_both"
+} | {COURSE: _TIMES}
 
 
 def occlusion_maps(
@@ -45,19 +38,17 @@ def occlusion_maps(
 ) -> np.ndarray:
     """Return by how much covering each place lowers the probability of the true class.
 
-    A square is painted with the image's mean and moved over the image. A pixel's value is the
-    mean over the squares that cover it.
+    A square of the image's mean is moved over it; a pixel's value is the mean over the squares.
 
     Args:
         predict: from images uint8 (N, 30, 32) to the probability of sunglasses (N,).
         images: uint8 (N, 30, 32).
         labels: int (N,).
-        size: side of the square in pixels, 1 to 30.
-        stride: pixels from one square to the next, 1 to `size`, so that no pixel is left out.
+        size, stride: of the square and its steps, in pixels; stride at most `size`.
 
     Returns:
-        float64 (N, 30, 32), probability before minus after; above 0 where the model looks for
-        the class, below 0 where something speaks against it.
+        float64 (N, 30, 32), probability before minus after; below 0 where something speaks
+        against the class.
     """
     places = [
         (slice(top, top + size), slice(left, left + size))
@@ -88,8 +79,7 @@ def mean_maps_by_pose(
 ) -> pd.DataFrame:
     """Average the occlusion maps of people not trained on, for each model, pose and class.
 
-    The maps take one view of the image: averaging shifted and mirrored views, as our models do in
-    use, would blur them.
+    Models look once at each image: averaging shifted and mirrored views would blur the maps.
 
     Args:
         heldout: from `studies.heldout.heldout_models` of this set.
@@ -130,8 +120,8 @@ def robustness(
 ) -> pd.DataFrame:
     """Measure accuracy on people held out over the strength of each distortion.
 
-    A strength is the largest change: each image draws its own up to it, as the augmentations do
-    (`augment.METHODS`). The draws are the same at every strength and for every model.
+    A strength is the largest change: each image draws its own up to it (`augment.METHODS`), the
+    same at every strength and for every model.
 
     Args:
         heldout: from `studies.heldout.heldout_models` of this set.

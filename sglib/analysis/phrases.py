@@ -11,12 +11,14 @@ from sglib.analysis.effects import PEOPLE, PHOTOGRAPHS
 from sglib.studies.tables import words
 
 UNITS = {PHOTOGRAPHS: "repetitions", PEOPLE: "people"}
+_NETWORK = r", ConvNN_\d$|, \d+ epochs| \de-\d"  # what differs between the two networks
 _SIDES = {PHOTOGRAPHS: "On these photographs", PEOPLE: "For other people"}
 
 
 def points(fraction: float, digits: int = 1) -> str:
     """Return a difference of fractions in percentage points, with its sign."""
-    return "–" if math.isnan(fraction) else f"{100 * fraction:+.{digits}f}".replace("-", "−")
+    rounded = round(100 * fraction, digits) + 0.0  # no −0.0
+    return "–" if math.isnan(fraction) else f"{rounded:+.{digits}f}".replace("-", "−")
 
 
 def size(row: pd.Series) -> str:
@@ -27,21 +29,27 @@ def size(row: pd.Series) -> str:
 
 
 def effects(table: pd.DataFrame) -> str:
-    """Say rows of `effects.compare`: one sentence per question, with δ, interval and n.
+    """Say rows of `effects.compare`: one sentence per question, with δ, intervals and n.
 
     Args:
-        table: of one population; the comparisons are told in its order.
+        table: of one population; the two networks of a comparison are told together.
     """
     told = []
     for question, part in table.groupby("question", sort=False):
-        n = span(part["n"])
-        rows = [
-            f"{row['comparison']}: **{row['word']}**, {size(row)}" for _, row in part.iterrows()
-        ]
-        delta = 100 * part["delta"].iloc[0]
-        about = f"(δ = {delta:.1f} points, 90 % intervals, n = {n} {UNITS[question]})"
-        told.append(f"{_SIDES[question]} {about}: {'; '.join(rows)}.")
+        network = part["comparison"].str.rpartition(", ")[2]
+        stem = part["comparison"].str.replace(_NETWORK, "", regex=True)
+        about = f"δ = {100 * part['delta'].iloc[0]:.1f} points, 90 % intervals, n = {ns(part)}"
+        rows = [_both(name, network, rows) for name, rows in part.groupby(stem, sort=False)]
+        told.append(f"{_SIDES[question]} ({about}): {'; '.join(rows)}.")
     return " ".join(told)
+
+
+def _both(stem: str, network: pd.Series, rows: pd.DataFrame) -> str:
+    each = [(network[place], row["word"], size(row)) for place, row in rows.iterrows()]
+    if len(each) > 1 and rows["word"].nunique() == 1:
+        sizes = listing(f"{text} ({name})" for name, _, text in each)
+        return f"{stem} **{rows['word'].iloc[0]}**: {sizes}"
+    return f"{stem} " + listing(f"**{word}** for {name}: {text}" for name, word, text in each)
 
 
 def failures(table: pd.DataFrame, name: str) -> str:
@@ -72,10 +80,9 @@ def listing(words: Iterable[str]) -> str:
 
 
 def short(comparison: str) -> str:
-    """Return a comparison's words for a narrow figure: the network once, no λ."""
+    """Return a comparison's words for a narrow figure: signs for words, no λ."""
     text = re.sub(r"L2 \de-\d", "L2", comparison).replace(" and ", " + ")
-    text = re.sub(r", (ConvNN_\d) against (.*), \1", r" − \2, \1", text)
-    return text.replace(" against ", " − ").replace("gap of ", "gap: ")
+    return text.replace(" against ", " − ").replace(" of ", ": ", 1)
 
 
 def gap(row: pd.Series) -> str:

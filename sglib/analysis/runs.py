@@ -141,14 +141,10 @@ def curves(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def failures(runs: pd.DataFrame, by: Sequence[str] = ("name",)) -> pd.DataFrame:
-    """Count the runs that did not learn.
-
-    Args:
-        runs: from `flatten`.
-        by: columns to group by, such as name, model, head, scaling, p_drop, l2.
+    """Count the runs that did not learn, by any columns of the flat runs.
 
     Returns:
-        the columns of `by`; counts never, collapsed, dead, saturated, failed, n; rate, low, high
+        the columns of `by`; never, collapsed, dead, saturated, failed, n (counts); rate, low, high
         (95 %, exact).
     """
     kinds = ("never", "collapsed", "dead", "saturated")

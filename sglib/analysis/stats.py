@@ -25,18 +25,12 @@ OPPOSITE |= {"worse": "not worse", "not worse": "worse"}
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """An estimate with its interval; formats as its numbers do: `f"{interval:+.1%}"`.
-
-    Args:
-        mean: the estimate.
-        low, high: ends of the interval, NaN where there are too few values.
-        n: independent units behind it: repetitions, people or runs, never image rows.
-    """
+    """An estimate with its interval; formats as its numbers do: `f"{interval:+.1%}"`."""
 
     mean: float
-    low: float
+    low: float  # NaN where there are too few values
     high: float
-    n: int
+    n: int  # independent units: repetitions, people or runs, never image rows
 
     def __format__(self, spec: str) -> str:
         mean, low, high = (format(x, spec) for x in (self.mean, self.low, self.high))
@@ -47,15 +41,12 @@ class Interval:
 class Judged:
     """A mean difference with its 90 % interval and the p value of what may be said of it.
 
-    Args:
-        interval: of the mean.
-        p: statement → chance of data as clear as these where the statement is wrong, not adjusted.
-            better: above δ; worse: below −δ; not better: below δ; not worse: above −δ;
-            equivalent: both of the last two.
+    better: above δ; worse: below −δ; not better: below δ; not worse: above −δ; equivalent: both of
+    the last two. A p value is the chance of data as clear where the statement is wrong.
     """
 
     interval: Interval
-    p: dict[str, float]
+    p: dict[str, float]  # statement → p, not adjusted
 
     @property
     def word(self) -> str:

@@ -11,8 +11,9 @@ from sglib.analysis.effects import PEOPLE, PHOTOGRAPHS
 
 
 def row(word: str, effect: float, low: float, high: float, **more: object) -> dict:
-    found = {"comparison": "A against B", "word": word, "effect": effect, "low": low, "high": high}
-    return found | {"question": PHOTOGRAPHS, "delta": 1 / 75, "n": 10} | more
+    found = {"comparison": "A against B, ConvNN_1", "word": word, "effect": effect}
+    found |= {"low": low, "high": high, "question": PHOTOGRAPHS, "delta": 1 / 75, "n": 10}
+    return found | more
 
 
 def test_a_size_is_in_points_with_sign_and_interval():
@@ -26,20 +27,22 @@ def test_one_value_has_no_interval():
 
 
 def test_effects_tell_question_delta_n_word_and_size():
+    second, people = {"comparison": "A against B, 50 epochs, ConvNN_2"}, {"question": PEOPLE}
+    people |= {"delta": 0.02, "n": 12}
     table = pd.DataFrame(
         [
             row("equivalent", 0.001, -0.004, 0.006),
-            row("better", 0.03, 0.021, 0.039, question=PEOPLE, delta=0.02, n=12),
-            row("open", 0.0, -0.03, 0.03, question=PEOPLE, delta=0.02, n=11),
+            row("equivalent", -0.0001, -0.004, 0.006, **second),
+            row("better", 0.03, 0.021, 0.039, **people),
+            row("open", 0.0, -0.03, 0.03, **people | second | {"n": 11}),
         ]
     )
-    told = phrases.effects(table)
-    assert told == (
-        "On these photographs (δ = 1.3 points, 90 % intervals, n = 10 repetitions): "
-        "A against B: **equivalent**, +0.1 points [−0.4, +0.6]. "
-        "For other people (δ = 2.0 points, 90 % intervals, n = 11 to 12 people): "
-        "A against B: **better**, +3.0 points [+2.1, +3.9]; "
-        "A against B: **open**, +0.0 points [−3.0, +3.0]."
+    assert phrases.effects(table) == (
+        "On these photographs (δ = 1.3 points, 90 % intervals, n = 10 repetitions): A against B "
+        "**equivalent**: +0.1 points [−0.4, +0.6] (ConvNN_1) and +0.0 points [−0.4, +0.6] "
+        "(ConvNN_2). For other people (δ = 2.0 points, 90 % intervals, n = 11 to 12 people): "
+        "A against B **better** for ConvNN_1: +3.0 points [+2.1, +3.9] and **open** for "
+        "ConvNN_2: +0.0 points [−3.0, +3.0]."
     )
     assert phrases.ns(table) == "10 repetitions and 11 to 12 people"
 
@@ -75,12 +78,11 @@ def test_verdicts_list_the_conclusions_of_each_word():
     )
 
 
-def test_short_names_the_network_once_and_leaves_out_lambda():
-    long = "gap of dropout 50 % and L2 1e-4, ConvNN_1 against baseline, 60 epochs, ConvNN_1"
+def test_short_has_signs_for_words_and_no_lambda():
+    long = "gap of dropout 50 % and L2 1e-4 against baseline, 60 epochs, ConvNN_1"
     assert phrases.short(long) == "gap: dropout 50 % + L2 − baseline, 60 epochs, ConvNN_1"
-    assert phrases.short("training − validation: baseline, ConvNN_2") == (
-        "training − validation: baseline, ConvNN_2"
-    )
+    own = "training − validation: baseline, ConvNN_2"
+    assert phrases.short(own) == own
 
 
 def fold_means(n_seeds: int) -> pd.DataFrame:

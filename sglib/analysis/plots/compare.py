@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sglib.analysis import effects
-from sglib.analysis.effects import PHOTOGRAPHS, SCHEMES, Pair, aa_rows
+from sglib.analysis.effects import PHOTOGRAPHS, SCHEMES, Pair
+from sglib.analysis.phrases import short
 from sglib.analysis.plots.style import ONE, PALETTE, QUIET, TWO, WIDTH, legend_above, new
 from sglib.studies.tables import technique
 
@@ -31,9 +32,12 @@ def draws(runs: pd.DataFrame, again: pd.DataFrame, pairs: Sequence[Pair]) -> pd.
         again: from `effects.again`, the A/A differences.
         pairs: the comparisons.
     """
-    label = aa_rows(again)["comparison"].head(1)
     used = again[(again["population"] == "learned") & (again["scheme"] == SCHEMES[PHOTOGRAPHS])]
-    parts = [used[used["name"] == used["name"].iloc[0]].assign(comparison=label.iloc[0])]
+    first = effects.aa_rows(used).head(1)
+    parts = [
+        used[used["name"] == row.row].assign(comparison=row.comparison)
+        for row in first.itertuples()
+    ]
     for pair in pairs:
         found = effects.differences(runs, pair, PHOTOGRAPHS, "learned")
         parts.append(found.assign(comparison=pair.label))
@@ -45,7 +49,7 @@ def differences(draws: pd.DataFrame, table: pd.DataFrame, *, ax: Axes | None = N
 
     Args:
         draws: one row per run: comparison, difference.
-        table: as in `forest`, the A/A row first, with the code name `row`.
+        table: as in `forest`, with `row` and `technique` ("A/A" of the first row).
     """
     rows = list(table["comparison"])
     ax = ax or new(0.62 * len(rows) + 1)
@@ -54,9 +58,10 @@ def differences(draws: pd.DataFrame, table: pd.DataFrame, *, ax: Axes | None = N
     look |= {"alpha": 0.5, "jitter": False}
     sns.stripplot(shown, x="points", y="comparison", ax=ax, **look)
     forest(table, [(PALETTE[technique(name)], "o") for name in table["row"]], ax=ax)
-    sd = shown.groupby("comparison", sort=False)["points"].std()[rows]
-    told = f"{sd.iloc[1:].min():.1f} to {sd.iloc[1:].max():.1f}"
-    ax.set_title(f"sd of a run: rounding alone {sd.iloc[0]:.1f}, techniques {told}")
+    sd, is_aa = shown.groupby("comparison")["points"].std(), table["technique"] == "A/A"
+    alone, others = (sd.reindex(table.loc[which, "comparison"]) for which in (is_aa, ~is_aa))
+    told = f"rounding alone {alone.iloc[0]:.1f}, " if len(alone) else ""
+    ax.set_title(f"sd of a run: {told}techniques {others.min():.1f} to {others.max():.1f}")
     return ax
 
 
@@ -82,11 +87,10 @@ def forest(
     for place, (row, (colour, marker)) in enumerate(zip(table.itertuples(), looks, strict=True)):
         ends = 100 * np.array([[row.effect - row.low], [row.high - row.effect]])
         ax.errorbar(100 * row.effect, place, xerr=ends, color=colour, marker=marker, linewidth=2)
-        spot = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
         if named:
-            ax.annotate(
-                row.comparison, (0, place - 0.2), (2, 0), va="bottom", **spot
-            ).set_in_layout(False)
+            spot = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+            text = ax.annotate(short(row.comparison), (0, place - 0.2), (2, 0), va="bottom", **spot)
+            text.set_in_layout(False)
     delta = 100 * table["delta"].max() if "delta" in table else 0
     ax.axvspan(-delta, delta, color=QUIET, alpha=0.15, linewidth=0, zorder=0)
     ax.axvline(0, color="black", linewidth=0.8)

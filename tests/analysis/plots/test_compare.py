@@ -5,6 +5,7 @@ import pytest
 from matplotlib.colors import to_hex
 from plot_fakes import BOTH, DESIGNS, DRAWS, HEAT, SPLIT, VERDICTS
 
+from sglib.analysis.phrases import short
 from sglib.analysis.plots import compare
 from sglib.analysis.plots.style import PALETTE
 
@@ -25,7 +26,7 @@ def test_a_forest_draws_each_interval_in_points_in_the_look_of_its_word():
         assert segment[:, 0] == pytest.approx([100 * row.low, 100 * row.high])
         assert (dot.get_color(), dot.get_marker()) == compare.WORDS.get(row.word, ("black", "D"))
     assert shaded(ax) == pytest.approx((-1.33, 1.33))
-    assert [text.get_text() for text in ax.texts] == VERDICTS["comparison"].tolist()
+    assert [text.get_text() for text in ax.texts] == VERDICTS["comparison"].map(short).tolist()
     top = [bars[0].get_ydata()[0] for bars in ax.containers]
     assert top == [0, 1, 2, 3]
     assert ax.yaxis_inverted()  # the A/A row on top
@@ -49,6 +50,11 @@ def test_differences_take_the_technique_s_colour_and_tell_the_spread_of_rounding
     assert colours == [PALETTE[name] for name in ("baseline", "flip", "dropout50", "final")]
     # sd of two values 4 points apart
     assert ax.get_title("left") == "sd of a run: rounding alone 2.8, techniques 2.8 to 2.8"
+
+
+def test_without_an_a_a_row_nothing_is_said_of_rounding():
+    ax = compare.differences(DRAWS, VERDICTS[1:])
+    assert ax.get_title("left") == "sd of a run: techniques 2.8 to 2.8"
 
 
 def test_people_are_joined_and_the_loss_is_said_in_points():
