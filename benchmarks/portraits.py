@@ -11,8 +11,8 @@ import numpy as np
 from _common import Row, parser, write_results
 from PIL import Image
 
+from sglib.data import load_data
 from sglib.data.faces import FaceSet
-from sglib.data.load import load_data
 from sglib.data.synthetic import distort
 from sglib.predict import crop
 
