@@ -1,4 +1,7 @@
-import io
+"""crop: faces are found at any size and place, and framed like the training pictures."""
+
+import sys
+import types
 
 import matplotlib.cbook
 import numpy as np
@@ -7,9 +10,10 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from sglib import SglibError
+from sglib.data.synthetic import make_synthetic
 from sglib.predict import crop
-from sglib.predict.crop import Face, FaceCropper, describe, frame
-from sglib.predict.pictures import PictureError, fit
+from sglib.predict.crop import FaceFinder, edges, frame, likeness, place
+from sglib.predict.pictures import PictureError
 
 pytest.importorskip("cv2", exc_type=ImportError)
 
@@ -21,83 +25,78 @@ def portrait() -> Image.Image:
         return Image.open(file).convert("L")
 
 
-def as_jpeg(image: Image.Image) -> bytes:
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=95)
-    return out.getvalue()
+def a_face(left: float, top: float, width: float, height: float) -> np.ndarray:
+    """Return YuNet's row of a frontal face: box, landmarks (eyes, nose, mouth), score."""
+    middle = left + width / 2
+    marks = [middle - 9, top + 30, middle + 9, top + 30, middle, top + 45, *[middle, top + 60] * 2]
+    return np.array([left, top, width, height, *marks, 0.9])
 
 
-def test_finds_the_face_at_any_size(portrait: Image.Image) -> None:
-    cropper = FaceCropper()
-    framed = []
-    for scale in (0.25, 1, 5):
-        size = (round(512 * scale), round(600 * scale))
-        image, status = cropper.read(as_jpeg(portrait.resize(size)))
-        assert image.shape == (30, 32)
-        assert status.startswith("ok (face ")
-        assert status.endswith(f", resized from {size[0]}x{size[1]})")
-        framed.append(image.astype(float))
-    for other in framed[1:]:
-        assert np.corrcoef(framed[0].ravel(), other.ravel())[0, 1] > 0.8
+def test_the_face_is_found_at_any_size(portrait: Image.Image) -> None:
+    places = []
+    for scale in (0.25, 1, 3):
+        gray = np.asarray(portrait.resize((round(512 * scale), round(600 * scale))))
+        (face,) = FaceFinder().faces(gray)
+        left, top, wide, tall = np.array(place(face)) / scale
+        places.append((left + wide / 2, top + tall / 2, tall))
+    assert np.ptp(places, axis=0).max() < 0.25 * places[0][2]
 
 
-def test_where_the_face_is_does_not_matter(portrait: Image.Image) -> None:
-    wide = Image.new("L", (1500, 1000), 128)
-    wide.paste(portrait, (900, 300))
-    cropper = FaceCropper()
-    alone, moved = cropper.find(np.asarray(portrait)), cropper.find(np.asarray(wide))
-    assert moved.left - 900 == pytest.approx(alone.left, abs=25)
-    assert moved.top - 300 == pytest.approx(alone.top, abs=25)
-    assert moved.width == pytest.approx(alone.width, rel=0.15)
+def test_every_face_of_a_picture_has_a_frame_from_left_to_right(portrait: Image.Image) -> None:
+    two = Image.new("L", (1400, 700), 128)
+    two.paste(portrait, (20, 50))
+    two.paste(portrait.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (800, 50))
+    notes = [note for _, note in FaceFinder()(np.asarray(two))]
+    assert [note.split(" ", 4)[:4] for note in notes] == [
+        ["face", "1", "of", "2"],
+        ["face", "2", "of", "2"],
+    ]
 
 
 def test_no_face_is_said() -> None:
     for picture in (load_sample_image("flower.jpg"), np.full((200, 200, 3), 90, np.uint8)):
+        gray = np.asarray(Image.fromarray(picture).convert("L"))
         with pytest.raises(PictureError, match="no face found"):
-            FaceCropper().read(as_jpeg(Image.fromarray(picture)))
+            FaceFinder()(gray)
 
 
-def test_low_confidence_and_others_are_said() -> None:
-    face = Face(left=0, top=0, width=80, score=4.56, sure=True, n_found=1, profile=False)
-    assert describe(face) == "face 80 pixels wide, score 4.6"
-    unsure = Face(left=0, top=0, width=80, score=1.2, sure=False, n_found=3, profile=True)
-    assert describe(unsure) == (
-        "low confidence: face from the side 80 pixels wide, score 1.2, surest of 3"
-    )
-
-
-def test_frame_has_the_proportions_of_the_course_set() -> None:
-    rows, columns = np.mgrid[:300, :320]
-    gray = ((rows + columns) % 256).astype(np.uint8)
-    face = Face(left=100, top=90, width=128, score=5, sure=True, n_found=1, profile=False)
-    cut = frame(gray, face)
-    assert cut.shape == (300, 320)
-    # the box's centre, (164, 154), lies at 0.49 of the frame's 320 columns and 300 rows
-    np.testing.assert_array_equal(cut[: 300 - 7, : 320 - 7], gray[154 - 147 :, 164 - 157 :])
-    assert fit(cut).shape == (30, 32)
-
-
-def test_frame_over_the_border_repeats_it() -> None:
+def test_a_frame_has_the_training_pictures_proportions_and_repeats_the_border() -> None:
     gray = np.arange(100, dtype=np.uint8)[None].repeat(100, 0)
-    face = Face(left=0, top=10, width=60, score=5, sure=True, n_found=1, profile=False)
-    cut = frame(gray, face)
-    assert cut.shape == (141, 150)
+    inside, outside = a_face(35, 30, 30, 30), a_face(0, 0, 30, 30)
+    left, _, wide, tall = place(inside)
+    assert wide / tall == pytest.approx(32 / 30)
+    assert left + wide / 2 == pytest.approx(50)  # the nose is between the eyes: not turned
+    assert frame(gray, inside).shape == (round(tall), round(wide))
+    cut = frame(gray, outside)
     assert (cut[:, 0] == 0).all()
-    assert (cut[:, 44:143] == np.arange(99)).all()  # 30 - 0.49 * 150 = -44 is the left edge
 
 
-def test_missing_or_other_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-    import types
+def test_a_turned_head_is_framed_to_the_side_it_looks_away_from() -> None:
+    turned = a_face(35, 30, 30, 30)
+    turned[8] += 5  # the nose, to the right of between the eyes
+    assert place(turned)[0] < place(a_face(35, 30, 30, 30))[0]
 
+
+def test_edges_do_not_depend_on_light_and_contrast() -> None:
+    images = np.random.default_rng(0).integers(60, 160, (3, 30, 32), dtype=np.uint8)
+    brighter = (images.astype(int) + 60).astype(np.uint8)
+    np.testing.assert_allclose(edges(brighter), edges(images), atol=1e-4)
+    assert edges(images).shape == (3, 330)
+
+
+def test_portraits_are_more_alike_than_noise_and_blanks() -> None:
+    people = make_synthetic(n_train_subjects=4, n_test_subjects=1, n_copies=1)[0].images
+    noise = np.random.default_rng(1).integers(0, 256, (40, 30, 32), dtype=np.uint8)
+    blank = np.full((1, 30, 32), 128, np.uint8)
+    assert (likeness(noise) < 0).all()
+    assert likeness(blank)[0] < 0
+    assert np.median(likeness(people)) > np.median(likeness(noise))
+
+
+def test_missing_or_old_opencv_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(SglibError, match=r"needs OpenCV 4: pip install 'sglib\[faces\]'"):
-        FaceCropper()
-    monkeypatch.setitem(sys.modules, "cv2", types.SimpleNamespace(__version__="5.0.0"))
-    with pytest.raises(SglibError, match=r"OpenCV 5\.0\.0 has no cascades"):
-        FaceCropper()
-
-
-def test_constants_are_fractions() -> None:
-    assert 0 < crop.FACE_WIDTH < 1
-    assert all(0 < place < 1 for place in crop.FACE_CENTRE)
+    with pytest.raises(SglibError, match=r"needs OpenCV: pip install '\.\[faces\]'"):
+        FaceFinder()
+    monkeypatch.setitem(sys.modules, "cv2", types.SimpleNamespace(__version__="4.1.0"))
+    with pytest.raises(SglibError, match=r"4\.5\.4 or newer, found 4\.1\.0"):
+        crop.FaceFinder()
