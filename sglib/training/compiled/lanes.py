@@ -11,9 +11,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, models, register_model
 
-# Sums may be reordered and fused; infinities and NaN stay what they are.
 OPTIONS = {"error_model": "numpy", "no_cpython_wrapper": True}
-FASTMATH = {"contract", "reassoc", "nsz"}
+FASTMATH = {"contract", "reassoc", "nsz"}  # sums may be reordered and fused; NaN stays NaN
 stage = njit(**OPTIONS, fastmath=FASTMATH)
 inlined = njit(**OPTIONS, fastmath=FASTMATH, forceinline=True)  # unrolled for its constants
 

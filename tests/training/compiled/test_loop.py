@@ -41,6 +41,15 @@ def test_denormals_are_zero_in_the_thread_of_the_run_and_for_its_time(tiny_faces
     assert inside[-1]
 
 
+def test_the_loop_which_counts_no_references_leaves_none_behind(tiny_faces):
+    row = dataclasses.replace(BASELINE_2, n_epochs=1, p_drop=0.5)
+    data = FitData(*[tiny_faces.images, tiny_faces.labels] * 2)
+    run = engine.prepare_run(row, data, make_schedule(row, len(data.train_images), 0))
+    before = [sys.getrefcount(value) for value in (*run, *run.weights, *run.room)]
+    engine.train(run)
+    assert [sys.getrefcount(value) for value in (*run, *run.weights, *run.room)] == before
+
+
 def test_another_process_compiles_nothing():
     warm_up()
     if not loop.train_epochs.stats.cache_path:
