@@ -299,7 +299,7 @@ def load(name_or_path: str | os.PathLike = "base") -> Classifier:
     if path.suffix == ".safetensors":
         raise SglibError(
             f"{path}: weights for training; write the file that predicts with "
-            f"sglib export --model {path}"
+            f"sglib export {path}"
         )
     try:
         if path.stat().st_size > MAX_BYTES:

@@ -45,7 +45,6 @@ def call(line: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning")
 def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("cv2", "onnxruntime", "onnxscript"):
         pytest.importorskip(module)
@@ -67,7 +66,8 @@ def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pd.read_csv("course.csv")["id"].tolist() == list(range(6))
     assert len(pd.read_parquet("parts")) == 6
     assert Path("why/000000-1.png").exists()
-    assert names["scores"].shape == (4,)
+    assert names["scores"].shape == (24,)
+    assert names["accuracies"].shape == (4,)
     assert names["probability"].shape == (5,)
     assert np.isfinite(names["probability"]).all()
 

@@ -26,7 +26,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a model of two small networks in the place of `best`, and start from nothing."""
     monkeypatch.setattr(ship, "SHIPPED", SHIPPED | {"best": TINY})
     monkeypatch.setattr(ship, "run_models", heldout_runs)
-    monkeypatch.setattr(ship, "export_onnx", lambda _model, path: path.touch())
+    monkeypatch.setattr(ship, "export_onnx", lambda path, _model: path.touch())
 
 
 def heldout_runs(models, faces, config, *, label=""):
