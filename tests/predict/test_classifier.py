@@ -155,7 +155,7 @@ def test_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         load("other")
     with pytest.raises(SglibError, match=r"gone\.onnx: cannot read the model .No such file"):
         load(tmp_path / "gone.onnx")
-    with pytest.raises(SglibError, match=r"sglib export --model .*base\.safetensors"):
+    with pytest.raises(SglibError, match=r"sglib export .*base\.safetensors"):
         load(tmp_path / "base.safetensors")
 
 
