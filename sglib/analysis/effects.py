@@ -149,6 +149,8 @@ def _to_decide(found: pd.DataFrame, question: str, delta: float) -> dict[str, fl
     if question == PHOTOGRAPHS:
         return {"seeds": enough}
     seeds = found.groupby("fold")["difference"]
+    if seeds.size().min() < 2:  # one seed does not tell how seeds differ
+        return {"people": enough}
     sd_seed = float(np.sqrt(seeds.var(ddof=1).mean()))
     sd_people = math.sqrt(max(0.0, sd**2 - sd_seed**2 / seeds.size().mean()))
     root = math.sqrt(len(values))

@@ -90,6 +90,10 @@ def test_one_design_alone_and_one_seed_alone() -> None:
     assert set(table["question"]) == {PHOTOGRAPHS}
     assert set(table["word"]) == {"open"}  # one repetition says nothing
     assert table["low"].isna().all()
+    runs = two_designs({"baseline_1": 0.9, "flip_1": 0.905}, n_seeds=1, sd=0.05)
+    table = effects.compare(runs, [("flip_1", "baseline_1")], questions=[PEOPLE])
+    assert (table["people"] > 12).all()
+    assert table["seeds"].isna().all()  # one seed does not tell how seeds differ
 
 
 def test_failures_are_compared_by_fisher() -> None:
