@@ -298,8 +298,7 @@ def load(name_or_path: str | os.PathLike = "base") -> Classifier:
     path = weights_dir() / f"{text}{SUFFIX}" if is_name else Path(text).expanduser()
     if path.suffix == ".safetensors":
         raise SglibError(
-            f"{path}: weights for training; write the file that predicts with "
-            f"sglib export {path}"
+            f"{path}: weights for training; write the file that predicts with sglib export {path}"
         )
     try:
         if path.stat().st_size > MAX_BYTES:
