@@ -199,7 +199,7 @@ def _pyarrow() -> object:
         import pyarrow.csv
         import pyarrow.parquet
     except ImportError as error:
-        raise SglibError("Parquet needs pyarrow: pip install '.[parquet]'") from error
+        raise SglibError("Parquet needs pyarrow: pip install pyarrow") from error
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # its own pool holds 20 MB more
     return pyarrow
 
