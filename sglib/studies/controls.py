@@ -17,7 +17,7 @@ from sglib.studies.fingerprint import fingerprint
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.run import Run, run, run_study, spread
 from sglib.studies.tables import study
-from sglib.training.reference import fit_reference
+from sglib.training.reference import ADAM, fit_reference
 from sglib.training.schedule import make_schedule
 from sglib.training.settings import HISTORY, FitData
 
@@ -27,8 +27,8 @@ REFERENCES = {
     "always the same answer": DummyClassifier(strategy="most_frequent"),
 }
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # of labels that are wrong; at one half they say nothing
-# Optimiser and learning rate: Adam is the study's own; plain SGD needs more to learn at all.
-OPTIMISERS = {"Adam": (None, 0.002), "AdamW": (torch.optim.AdamW, 0.002)}
+# optimiser and learning rate; plain SGD needs a larger one to learn at all
+OPTIMISERS = {"Adam": (ADAM, 0.002), "AdamW": (torch.optim.AdamW, 0.002)}
 OPTIMISERS["SGD"] = (torch.optim.SGD, 0.1)
 DECAYS = (0.0, 1e-6, 1e-4)
 

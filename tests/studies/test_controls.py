@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from sglib.data.faces import FaceSet
 from sglib.data.splits import make_split
@@ -70,3 +71,9 @@ def test_the_same_weight_decay_in_three_optimisers(
     fall = {name: 1 - norms[name, 1e-4] / norms[name, 0.0] for name in controls.OPTIMISERS}
     assert fall["Adam"] > 10 * abs(fall["AdamW"])  # in Adam λ acts far beyond its size
     assert controls.decays(tiny_faces, SMOKE)["seconds"].tolist() == table["seconds"].tolist()
+
+
+def test_adam_here_is_the_adam_of_the_study(tiny_faces: FaceSet) -> None:
+    made = controls.OPTIMISERS["Adam"][0]([torch.nn.Parameter(torch.zeros(1))], lr=0.002)
+    assert isinstance(made, torch.optim.Adam)
+    assert not isinstance(made, torch.optim.AdamW)
