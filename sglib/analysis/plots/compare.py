@@ -21,6 +21,7 @@ WORDS = {  # of a verdict: colour and marker, so that neither carries the meanin
     "worse": (TWO, "<"),
     "open": (QUIET, "o"),
 }
+_FAR = 6  # times δ; an effect beyond is written at the edge
 DESIGNS = ("random folds", "people not seen")
 
 
@@ -81,17 +82,21 @@ def forest(
         named: write each comparison above its line; a narrow figure has no room beside it.
     """
     ax = ax or new(0.45 * len(table) + 0.9)
-    looks = looks or [
-        WORDS.get(word, ("black", "D")) for word in table.get("word", [""] * len(table))
-    ]
+    words = table.get("word", [""] * len(table))
+    looks = looks or [WORDS.get(word, ("black", "D")) for word in words]
+    delta = 100 * table["delta"].max() if "delta" in table else 0
+    spot = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
     for place, (row, (colour, marker)) in enumerate(zip(table.itertuples(), looks, strict=True)):
-        ends = 100 * np.array([[row.effect - row.low], [row.high - row.effect]])
-        ax.errorbar(100 * row.effect, place, xerr=ends, color=colour, marker=marker, linewidth=2)
+        effect, look = 100 * row.effect, {"color": colour, "marker": marker, "linewidth": 2}
         if named:
-            spot = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
             text = ax.annotate(short(row.comparison), (0, place - 0.2), (2, 0), va="bottom", **spot)
             text.set_in_layout(False)
-    delta = 100 * table["delta"].max() if "delta" in table else 0
+        if delta and abs(effect) > _FAR * delta:  # to scale it would hide what the others are
+            far = {"ha": "right", "va": "center", "color": colour}
+            ax.annotate(f"{effect:+.1f} →", (1, place), (0, 0), **spot, **far)
+            continue
+        ends = [[effect - 100 * row.low], [100 * row.high - effect]]
+        ax.errorbar(effect, place, xerr=ends, **look)
     ax.axvspan(-delta, delta, color=QUIET, alpha=0.15, linewidth=0, zorder=0)
     ax.axvline(0, color="black", linewidth=0.8)
     ax.grid(visible=False, axis="y")
@@ -121,9 +126,8 @@ def forests(table: pd.DataFrame) -> Figure:
     used = [word for word in WORDS if word in set(table["word"])]
     marks = [plt.Line2D([], [], color=WORDS[w][0], marker=WORDS[w][1], lw=0, label=w) for w in used]
     if used:
-        fig.legend(
-            handles=marks, loc="outside upper left", ncols=4, handletextpad=0, columnspacing=1
-        )
+        tight = {"ncols": 4, "handletextpad": 0, "columnspacing": 1}
+        fig.legend(handles=marks, loc="outside upper left", **tight)
     return fig
 
 
@@ -143,9 +147,7 @@ def people(
     wide = accuracies.groupby(["person", "design"])["accuracy"].mean()
     wide = wide.unstack()[list(DESIGNS)].dropna()
     ax.plot(DESIGNS, wide.T, color=QUIET, linewidth=0.8)
-    ax.plot(
-        DESIGNS, wide.mean(), color="black", linewidth=2.5, marker="o", label="mean of the people"
-    )
+    ax.plot(DESIGNS, wide.mean(), "o-", color="black", linewidth=2.5, label="mean of the people")
     for name, pair in references.items():
         ax.plot(DESIGNS, pair, color=TWO, linestyle="--", marker="s", label=name)
     ends = wide["people not seen"].sort_values()
@@ -166,11 +168,9 @@ def heat(accuracies: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     keys = {"index": "person", "columns": "experiment", "values": "accuracy", "sort": False}
     wide = accuracies.pivot_table(**keys)
     wide = wide.loc[wide.mean(axis=1).sort_values().index]
-    bar = {"label": "accuracy", "aspect": 40}
     ax = ax or new(0.22 * len(wide) + 2.9)
-    sns.heatmap(
-        wide, cmap="viridis", vmax=1, cbar_kws=bar, xticklabels=True, yticklabels=True, ax=ax
-    )
+    every = {"xticklabels": True, "yticklabels": True, "cbar_kws": {"label": "accuracy"}}
+    sns.heatmap(wide, cmap="viridis", vmax=1, ax=ax, **every)
     spread = [100 * np.ptp(wide.mean(axis=axis)) for axis in (1, 0)]
     ax.set_title(f"People differ by {spread[0]:.0f} points, experiments by {spread[1]:.0f}")
     ax.set(xlabel="", ylabel="")
@@ -185,15 +185,12 @@ def variance(split: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         split: part, share (they sum to 1).
     """
     ax = ax or new(1.6)
-    left = 0.0
-    for row, colour in zip(
-        split.itertuples(), (ONE, TWO, "#000000", QUIET, "#9A8A40"), strict=False
-    ):
-        ax.barh(0, row.share, left=left, color=colour, label=f"{row.part} {row.share:.0%}")
-        left += row.share
+    ends = split["share"].cumsum()
+    for row, end, colour in zip(split.itertuples(), ends, PALETTE.values(), strict=False):
+        label = f"{row.part} {row.share:.1%}"
+        ax.barh(0, row.share, left=end - row.share, color=colour, label=label)
     top = split.loc[split["share"].idxmax()]
     ax.set(yticks=[], xlabel="share of the variance", xlim=(0, 1))
-    legend_above(
-        ax, n_columns=3, title=f"{top['part'].capitalize()}: {top['share']:.0%} of the variance"
-    )
+    told = f"{top['part'].capitalize()}: {top['share']:.0%} of the variance"
+    legend_above(ax, n_columns=3, title=told)
     return ax

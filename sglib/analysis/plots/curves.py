@@ -9,17 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sglib.analysis.mechanisms import floor_line, loss_over_logit
-from sglib.analysis.plots.style import (
-    BAND,
-    ONE,
-    QUIET,
-    TWO,
-    colours,
-    describe,
-    legend_above,
-    new,
-    stacked,
-)
+from sglib.analysis.plots import style
+from sglib.analysis.plots.style import BAND, ONE, QUIET, TWO, colours, legend_above, new
 from sglib.studies.paper import LOSS_FLOOR
 from sglib.studies.tables import words
 
@@ -35,7 +26,7 @@ def panels(bands: pd.DataFrame, names: Sequence[str], *, measure: str = "acc") -
         names: code names of the experiments, top to bottom.
         measure: "acc" or "loss".
     """
-    fig, axes = stacked(len(names), 2.3, sharex=True, sharey=True)
+    fig, axes = style.stacked(len(names), 2.3, sharex=True, sharey=True)
     shown = _parts(bands, measure)
     for name, ax in zip(names, axes, strict=True):
         one = shown[shown["name"] == name]
@@ -43,14 +34,8 @@ def panels(bands: pd.DataFrame, names: Sequence[str], *, measure: str = "acc") -
         for part, rows in good.groupby("measure"):
             ax.fill_between(rows["epoch"], rows["low"], rows["high"], color=_PARTS[part], alpha=0.2)
             ax.plot(rows["epoch"], rows["median"], color=_PARTS[part], linewidth=2, label=part)
-        failed = failed[failed["measure"] == "training"]
-        ax.plot(
-            failed["epoch"],
-            failed["median"],
-            color=QUIET,
-            linestyle="--",
-            label="failed, training",
-        )
+        dead = failed[failed["measure"] == "training"]
+        ax.plot(dead["epoch"], dead["median"], "--", color=QUIET, label="failed, training")
         n_failed, n_good = (int(rows["n"].max()) if len(rows) else 0 for rows in (failed, good))
         told = f"{_finding(good, measure)}; {n_failed} of {n_failed + n_good} runs failed"
         ax.set(ylabel=_LABELS[measure], title=f"{words(name)}\n{told}")
@@ -66,7 +51,7 @@ def tell(bands: pd.DataFrame, names: Sequence[str], *, measure: str = "acc") -> 
     shown = _parts(bands[bands["name"].isin(names)], measure)
     shown = shown.assign(experiment=shown["name"].map(words))
     by = ["experiment", "population", "measure"]
-    return describe(shown, "median", _LABELS[measure], by=by, over="epoch")
+    return style.describe(shown, "median", _LABELS[measure], by=by, over="epoch")
 
 
 def _parts(bands: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -136,7 +121,7 @@ def sweep(values: pd.DataFrame, failures: pd.DataFrame) -> Figure:
         values: one row per run that learned: l2, model, val_acc_mean.
         failures: one row per λ and network, of all runs: l2, model, rate, low, high.
     """
-    fig, axes = stacked(2, 2.4)
+    fig, axes = style.stacked(2, 2.4)
     order = [_short(value) for value in sorted(failures["l2"].unique())]
     settings(values, "l2", "val_acc_mean", hue="model", order=order, ax=axes[0])
     settings(failures, "l2", "rate", hue="model", order=order, ax=axes[1])
@@ -197,7 +182,7 @@ def floor(ours: pd.DataFrame, printed: pd.DataFrame, *, ax: Axes | None = None) 
 def mechanism() -> Figure:
     """Draw loss and gradient over the logit, for the printed sigmoid outputs and for logits."""
     table = loss_over_logit()
-    fig, axes = stacked(2, 2.2, sharex=True)
+    fig, axes = style.stacked(2, 2.2, sharex=True)
     for ax, y in zip(axes, ("loss", "gradient"), strict=True):
         sns.lineplot(table, x="logit", y=y, hue="head", palette=[TWO, ONE], ax=ax)
         ax.get_legend().remove()

@@ -52,6 +52,13 @@ def test_differences_take_the_technique_s_colour_and_tell_the_spread_of_rounding
     assert ax.get_title("left") == "sd of a run: rounding alone 2.8, techniques 2.8 to 2.8"
 
 
+def test_an_effect_far_beyond_delta_is_written_at_the_edge_and_leaves_the_scale_alone():
+    far = VERDICTS.assign(effect=[0.001, 0.15, 0.0, -0.02], low=-0.03, high=0.2)
+    ax = compare.forest(far)
+    assert "+15.0 →" in [text.get_text() for text in ax.texts]
+    assert len(ax.containers) == 3
+
+
 def test_without_an_a_a_row_nothing_is_said_of_rounding():
     ax = compare.differences(DRAWS, VERDICTS[1:])
     assert ax.get_title("left") == "sd of a run: techniques 2.8 to 2.8"

@@ -116,3 +116,14 @@ def test_describe_tells_medians_bands_ends_and_intervals():
     rates = pd.DataFrame({"name": ["x"], "rate": [0.1], "low": [0.05], "high": [0.2]})
     told = style.describe(rates, "rate", "share that failed", by=["name"])
     assert told == "Share that failed (with its interval): x 0.100 [0.050, 0.200]."
+
+
+def test_a_gallery_shows_each_photograph_in_its_place_pixel_by_pixel(tiny_faces):
+    fig = style.gallery(tiny_faces.images[:3], titles=["a", "", "c"], n_columns=2)
+    sheet = fig.axes[0].images[0].get_array()
+    head = sheet.shape[0] // 2 - 30
+    for image, (top, left) in zip(
+        tiny_faces.images[:3], ((0, 0), (0, 33), (30 + head, 0)), strict=True
+    ):
+        assert np.array_equal(sheet[top + head : top + head + 30, left : left + 32], image)
+    assert [text.get_text() for text in fig.axes[0].texts] == ["a", "", "c"]
