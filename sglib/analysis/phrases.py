@@ -12,6 +12,7 @@ from sglib.studies.tables import words
 
 UNITS = {PHOTOGRAPHS: "repetitions", PEOPLE: "people"}
 _NETWORK = r", ConvNN_\d$|, \d+ epochs| \de-\d"  # what differs between the two networks
+_FEW = 5  # repetitions below which no reading is called the likeliest
 _SIDES = {PHOTOGRAPHS: "On these photographs", PEOPLE: "For other people"}
 
 
@@ -117,11 +118,12 @@ def drop(row: pd.Series) -> str:
     )
 
 
-def captions(table: pd.DataFrame, joint: pd.DataFrame, order: pd.DataFrame) -> str:
+def captions(table: pd.DataFrame, joint: pd.DataFrame, order: pd.DataFrame, data: str) -> str:
     """Say which reading of our runs the printed numbers are, as far as these runs can tell.
 
     Args:
         table, joint, order: from `captions.captions`, `captions.joint` and `captions.likeliest`.
+        data: name of the set of the runs; the printed numbers are of photographs.
     """
     of = (joint["measure"] == "val_acc") & (joint["population"] == "learned")
     one = joint[of & (joint["scaling"] == "unit")].set_index("reading")
@@ -132,8 +134,10 @@ def captions(table: pd.DataFrame, joint: pd.DataFrame, order: pd.DataFrame) -> s
         f"The printed validation accuracies have the mean **{printed:.3f}**; ours, in [0, 1] and "
         f"of the runs that learned, n = {n} repetitions: {listing(told)}."
     )
-    if n < 2:
-        return f"{text} One repetition has no spread: which reading is likeliest stays open."
+    if data.startswith("synthetic"):
+        return f"{text} But these runs are of synthetic faces: which reading it is stays open."
+    if n < _FEW:
+        return f"{text} Fewer than {_FEW} repetitions hardly tell a spread: which it is stays open."
     ranked = order[order["measure"] == "all"]
     top, second = ranked.iloc[0], ranked.iloc[1]
     keys = ["reading", "scaling", "population"]
