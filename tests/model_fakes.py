@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from predict_fakes import random_images
 
 from sglib.models import files
 from sglib.models.ensemble import to_input
@@ -41,19 +41,3 @@ def save_model(folder: Path, *networks: str, **settings: object) -> Path:
     """Write such a model file and return its path."""
     model = make_model(*networks, **settings)
     return files.save(folder / f"{model.name}.safetensors", model)
-
-
-def random_images(n: int, *, seed: int = 0) -> np.ndarray:
-    """Return smooth random pictures, uint8 (N, 30, 32): what a JPEG keeps."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (n, 5, 4), dtype=np.uint8)
-    pictures = [Image.fromarray(one).resize((32, 30), Image.Resampling.BICUBIC) for one in coarse]
-    return np.stack([np.asarray(picture) for picture in pictures])
-
-
-def write_jpegs(folder: Path, n: int, *, seed: int = 0, quality: int = 75) -> list[str]:
-    """Write 0.jpg to n-1.jpg, 30×32 grey, and return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [str(folder / f"{i}.jpg") for i in range(n)]
-    for path, image in zip(paths, random_images(n, seed=seed), strict=True):
-        Image.fromarray(image).save(path, quality=quality)
-    return paths

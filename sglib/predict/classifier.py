@@ -1,6 +1,7 @@
 """`Classifier`: a trained model, run by ONNX Runtime, that tells who wears sunglasses."""
 
 import collections
+import functools
 import itertools
 import json
 import os
@@ -23,8 +24,8 @@ from sglib.predict.writers import Answer
 SUFFIX = ".onnx"
 BATCH = 16  # pictures at once: what a network makes of more leaves the processor's cache
 MAX_BYTES = 500_000_000
-_FEW, _MANY = 8, 128  # pictures that a thread takes: first a few, since they may be large
-_AHEAD = 3  # chunks under way per thread
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights"  # of the models that ship
+_FEW, _MANY, _AHEAD = 8, 128, 3  # pictures of a chunk, first and later; chunks ahead per thread
 # Reading small files holds Python's lock nearly all the time: threads that take turns are faster
 # than threads that fight for it file by file.
 _TURNS = threading.Lock()
@@ -41,8 +42,7 @@ _METADATA = {  # what a model file says of itself → how it is checked
 _IN, _OUT = ("images", "tensor(uint8)"), ("probability", "tensor(float)")
 
 Chunk = tuple[list[Answer], np.ndarray]  # answers, and what the networks saw: uint8 (N, 30, 32)
-# What is cut out of a grey picture, each with what there is to say about it.
-Framing = Callable[[np.ndarray], list[tuple[np.ndarray, str]]]
+Framing = Callable[[np.ndarray], list[tuple[np.ndarray, str]]]  # grey picture → frames, notes
 
 
 class Classifier:
@@ -103,7 +103,7 @@ class Classifier:
         return f"Classifier({self.name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self._model, self._where)
+        return functools.partial(Classifier, where=self._where), (self._model,)
 
     def probabilities(self, images: Any) -> np.ndarray:
         """Return the probability of sunglasses, float64 (N,), of pictures of the right size.
@@ -185,8 +185,7 @@ class Classifier:
         if jobs is not None and jobs < 1:
             raise SglibError(f"jobs must be 1 or more, got {jobs}")
         limit = self.threshold if threshold is None else threshold
-        frames, stop = _framing(crop), threading.Event()
-        n_threads = jobs or n_usable_cpus()
+        frames, stop, n_threads = _framing(crop), threading.Event(), jobs or n_usable_cpus()
         executor = ThreadPoolExecutor(n_threads, "sglib")
         waiting: collections.deque = collections.deque()
         with pictures.quiet():
@@ -245,8 +244,8 @@ def _look(picture: Picture, frames: Framing) -> list[tuple[np.ndarray | None, st
         if picture.problem:
             raise pictures.PictureError(picture.problem)
         gray = pictures.read(picture.source)
-        height, width = gray.shape
-        resized = "" if gray.shape == (HEIGHT, WIDTH) else f"resized from {width}x{height}"
+        size = "{1}x{0}".format(*gray.shape)
+        resized = "" if gray.shape == (HEIGHT, WIDTH) else f"resized from {size}"
         looks = []
         for frame, note in frames(gray):
             details = ", ".join(filter(None, (note, resized)))
@@ -274,39 +273,27 @@ def _chunked(found: Iterable[Picture], *, most: int) -> Iterator[list[Picture]]:
         n = min(n + _FEW, most)
 
 
-def _rebuild(model: bytes, where: str) -> Classifier:
-    return Classifier(model, where=where)
-
-
-def weights_dir() -> Path:
-    """Return the folder of the models that ship with the package."""
-    return Path(__file__).resolve().parents[1] / "weights"
-
-
 def load(name_or_path: str | os.PathLike = "base") -> Classifier:
     """Return a classifier: a shipped one by name, or one from an ONNX file.
 
     Args:
-        name_or_path: such as "base" or "models/mine.onnx"; a text without folder and ending is a
-            name.
+        name_or_path: a name such as "base", or a path such as "models/mine.onnx".
 
     Raises:
         SglibError: there is no such model, or its file cannot be used.
     """
     text = os.fspath(name_or_path)
     is_name = isinstance(name_or_path, str) and not (os.path.dirname(text) or "." in text)
-    path = weights_dir() / f"{text}{SUFFIX}" if is_name else Path(text).expanduser()
+    path = WEIGHTS / f"{text}{SUFFIX}" if is_name else Path(text).expanduser()
     if path.suffix == ".safetensors":
-        raise SglibError(
-            f"{path}: weights for training; write the file that predicts with sglib export {path}"
-        )
+        raise SglibError(f"{path}: weights for training; `sglib export {path}` writes the model")
     try:
         if path.stat().st_size > MAX_BYTES:
             raise SglibError(f"{path}: larger than a model file may be ({MAX_BYTES} bytes)")
         return Classifier(path.read_bytes(), where=str(path))
     except OSError as error:
         if is_name:
-            names = ", ".join(sorted(path.stem for path in weights_dir().glob(f"*{SUFFIX}")))
+            names = ", ".join(sorted(path.stem for path in WEIGHTS.glob(f"*{SUFFIX}")))
             raise SglibError(
                 f"no model {text!r}: shipped are {names or 'none'}; or give an {SUFFIX} file"
             ) from error

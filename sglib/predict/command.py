@@ -175,7 +175,7 @@ class _Count:
     """What came out so far."""
 
     def __init__(self) -> None:
-        self.n = self.n_sunglasses = self.n_failed = self.n_unlike = 0
+        self.n = self.n_sunglasses = self.n_failed = 0
         self.highest = 0.0
 
     def add(self, answers: list) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_fakes import make_model, random_images, save_model
+from model_fakes import make_model, save_model
+from predict_fakes import random_images
 from safetensors.numpy import save_file
 
 from sglib import SglibError, __version__

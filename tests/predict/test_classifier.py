@@ -149,7 +149,7 @@ def test_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert repr(mine) == "Classifier('mine')"
     again = pickle.loads(pickle.dumps(mine))
     np.testing.assert_array_equal(again.probabilities(IMAGES), mine.probabilities(IMAGES))
-    monkeypatch.setattr(module, "weights_dir", lambda: tmp_path)
+    monkeypatch.setattr(module, "WEIGHTS", tmp_path)
     assert load("mine").name == "mine"
     with pytest.raises(SglibError, match=r"no model 'other': shipped are mine; or give an .onnx"):
         load("other")

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from model_fakes import save_model, write_jpegs
+from model_fakes import save_model
+from predict_fakes import write_jpegs
 
 from sglib.cli import main
 from sglib.models import files as weight_files
