@@ -6,7 +6,7 @@ Source: T. Mitchell, 1999, UCI Machine Learning Repository, data set 124, CC BY 
 import hashlib
 import io
 import logging
-import pickle
+import pickletools
 import re
 import tarfile
 import zipfile
@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 from PIL import Image
+from scipy.spatial.distance import cdist
 
 from sglib import SglibError
 from sglib.data.course import download
@@ -38,7 +39,7 @@ _PHOTO = re.compile(
 )
 _WANTED = re.compile(rf"{_PHOTO.pattern}|.+\.(zip|tar|tgz|tar\.gz)")
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile)
-_DAMAGED += (zlib.error, tarfile.TarError, pickle.UnpicklingError)  # what the readers raise
+_DAMAGED += (zlib.error, tarfile.TarError)  # what the readers raise
 
 Files = Iterator[tuple[str, int, Callable[[], bytes]]]  # name, size, reader
 
@@ -50,13 +51,12 @@ def cmu_path() -> Path:
     return course_dir().parent / "cmu" / "faces.npz"
 
 
-def fetch_cmu(source: str | Path | None = None, *, dest: Path | None = None) -> Path:
-    """Import the originals and return their file, `dest` or `cmu_path()`.
+def fetch_cmu(source: str | Path | None = None) -> Path:
+    """Import the originals, see `read_originals`, and return their file.
 
-    Args:
-        source: see `read_originals`; None: UCI's archive, and nothing is done if the file is there.
+    Without a source it is UCI's archive, and nothing is done if the file is there.
     """
-    dest = dest or cmu_path()
+    dest = cmu_path()
     if source is None and dest.exists():
         return dest
     faces = read_originals(str(source or URL))
@@ -68,9 +68,9 @@ def fetch_cmu(source: str | Path | None = None, *, dest: Path | None = None) -> 
     return dest
 
 
-def load_cmu(path: Path | None = None) -> FaceSet:
+def load_cmu() -> FaceSet:
     """Return the photographs of all people; `SglibError` if they are not imported or damaged."""
-    path = path or cmu_path()
+    path = cmu_path()
     if not path.exists():
         raise SglibError(f"no originals in {path}: {ADVICE}")
     try:
@@ -98,9 +98,8 @@ def overlap(originals: FaceSet, train: FaceSet) -> pd.DataFrame:
     Raises:
         SglibError: for a person it cannot be told, or no training image is found.
     """
-    x, y = (part.images.reshape(len(part), -1).astype(np.float64) for part in (originals, train))
-    square = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T  # (n originals, n train)
-    gap = np.sqrt(np.maximum(square, 0) / x.shape[1])
+    x, y = (part.images.reshape(len(part), -1) for part in (originals, train))
+    gap = cdist(x, y) / x.shape[1] ** 0.5  # (n originals, n train)
     rows = []
     for person in sorted(set(originals.subjects.tolist())):
         mine = gap[originals.subjects == person]
@@ -229,30 +228,13 @@ def _read_npz(data: bytes, shown: str) -> Iterator[tuple[str, np.ndarray]]:
     if sha256 != NPZ_SHA256:  # its labels are a pickle: no other file is opened
         raise SglibError(f"{shown}: not the npz that is known: sha256 {sha256}, not {NPZ_SHA256}")
     with np.load(io.BytesIO(data)) as arrays:
-        images, raw = arrays["data"], io.BytesIO(arrays.zip.read("labels.npy"))
-    np.lib.format.read_magic(raw)
-    np.lib.format.read_array_header_1_0(raw)
-    for name, image in zip(_TextUnpickler(raw).load().items, images, strict=True):
+        images, labels = arrays["data"], arrays.zip.read("labels.npy").partition(b"\n")[2]
+    texts: list[str] = []
+    for code, text, _ in pickletools.genops(labels):  # reads texts off: nothing is built or run
+        if code.name == "REDUCE":  # ends the making of the array, the labels follow
+            texts.clear()
+        elif "UNICODE" in code.name:
+            texts.append(text)
+    for name, image in zip(texts[-len(images) :], images, strict=True):
         if _PHOTO.fullmatch(f"{name}.pgm"):
             yield f"{name}.pgm", image * 255
-
-
-class _Texts:
-    """Stands for an array and its data type while text is unpickled; keeps what the array holds."""
-
-    def __init__(self, *ignored: object) -> None:
-        self.items: list[object] = []
-
-    def __setstate__(self, state: tuple[object, ...]) -> None:
-        self.items = state[-1]
-
-
-class _TextUnpickler(pickle.Unpickler):
-    """Builds text and lists of it and nothing else: a pickle could run any code."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if module.startswith("numpy") and name in ("_reconstruct", "ndarray", "dtype"):
-            return _Texts
-        if (module, name) == ("_codecs", "encode"):  # how old pickles write bytes
-            return lambda *ignored: b""
-        raise pickle.UnpicklingError(f"{module}.{name} has no place in an array of text")

@@ -1,6 +1,6 @@
 """The course set: import from the public archive, a file or a folder; verify; decode."""
 
-import contextlib
+import fcntl
 import hashlib
 import importlib.resources
 import io
@@ -50,10 +50,10 @@ def is_imported(root: Path | None = None) -> bool:
 def fetch(source: str | Path | None = None, *, dest: Path | None = None) -> Path:
     """Import the course set and return its folder; nothing is done if it is there and whole.
 
-    All files are read into memory and compared with their digests before any is written.
+    All files are compared with their digests before any is written.
 
     Args:
-        source: an https address, a zip file, or a folder with the archive's layout; default
+        source: an https address, a zip file, or a folder with the set in it; default
             `SGLIB_COURSE_ARCHIVE`, else the public archive at the pinned commit.
         dest: default `data/course`.
 
@@ -65,11 +65,11 @@ def fetch(source: str | Path | None = None, *, dest: Path | None = None) -> Path
         raise SglibError(f"{source}: no such file; expected the course archive (zip) or a folder")
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(dest):
-            for left in dest.parent.glob(f".{dest.name}.*/"):  # by an import that was killed
+        with dest.with_name(f".{dest.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one import at a time; a killed one lets go
+            for left in dest.parent.glob(f".{dest.name}.*/"):  # by a killed one
                 shutil.rmtree(left)
             if not is_imported(dest) or any(a != b for _, a, b in _checks(_read_set(dest))):
-                _refuse_foreign_files(dest)
                 source = source or os.environ.get("SGLIB_COURSE_ARCHIVE") or URL
                 _install(_read_source(str(source)), dest)
     except OSError as error:
@@ -78,24 +78,18 @@ def fetch(source: str | Path | None = None, *, dest: Path | None = None) -> Path
 
 
 def check(root: Path | None = None) -> pd.DataFrame:
-    """Return one row per check of the set on disk: check, expected, found (str), ok (bool).
+    """Return a row for each check of the set on disk: check, expected, found (str), ok (bool).
 
-    The first bad file of a kind is named. A damaged set is reported, not raised.
-
-    Raises:
-        SglibError: there is no set at all.
+    A damaged set is reported, with the first bad file of a kind; only a missing one is raised.
     """
     table = pd.DataFrame(_checks(_read_set(root)), columns=["check", "expected", "found"])
     return table.assign(ok=table["expected"] == table["found"])
 
 
 def load(root: Path | None = None) -> FaceData:
-    """Verify and decode the set on disk: the slow way, which `data.load_data` caches.
+    """Verify and decode the set on disk, or raise `SglibError`; `data.load_data` caches it.
 
     The test set has no labels (they are held back), subjects, poses or expressions.
-
-    Raises:
-        SglibError: there is no set, or the first file that is not as expected.
     """
     files = _read_set(root)
     _require_whole(files, str(root or course_dir()), f"; {ADVICE}")
@@ -114,10 +108,7 @@ def load(root: Path | None = None) -> FaceData:
 
 
 def images_sha256(files: Files, part: str) -> str:
-    """Return the sha256 (hex) over `<id>:<length>\n` and the bytes of each image of a part.
-
-    The digest of the content, which does not depend on how an archive packs it.
-    """
+    """Return the sha256 (hex) over `<id>:<length>\n` and the bytes of each image of a part."""
     sha = hashlib.sha256()
     for i, name in enumerate(_sums()[part]):
         if name in files:
@@ -135,11 +126,7 @@ def stamp(root: Path | None = None) -> str:
 
 
 def download(url: str) -> bytes:
-    """Return the file at an https address; progress shows on a terminal only.
-
-    Raises:
-        SglibError: another scheme, no connection, or no such file.
-    """
+    """Return the file at an https address or raise `SglibError`; a bar shows on a terminal."""
     import pooch  # slow to load, and rarely needed
 
     shown = url.partition("?")[0]  # the rest may be a password
@@ -169,8 +156,7 @@ def _read_source(source: str) -> Files:
     """Return the verified files of an address, an archive or a folder."""
     shown, path = source.partition("?")[0], Path(source).expanduser()
     if "://" not in source and path.is_dir():
-        places = (TAGS, f"resource/{TAGS}", f"{LAYOUT}/{TAGS}", f"*/{LAYOUT}/{TAGS}")
-        tags = next((found for place in places for found in path.glob(place)), None)
+        tags = min(path.rglob(TAGS), key=lambda found: len(found.parts), default=None)
         files = _read_set(tags.parent) if tags else {}
     else:
         files = _read_zip(io.BytesIO(download(source)) if "://" in source else path, shown)
@@ -231,6 +217,11 @@ def _require_whole(files: Files, shown: str, advice: str = "") -> None:
 
 
 def _install(files: Files, dest: Path) -> None:
+    """Put the files in place of `dest`, but never of anything else than a damaged course set."""
+    for path in sorted(dest.rglob("*")):
+        name = path.relative_to(dest).as_posix()
+        if not _NAME.fullmatch(name) and path.name not in _HARMLESS:
+            raise SglibError(f"{dest}: holds {name}, which is no part of the set; move it away")
     staging = dest.with_name(f".{dest.name}.new")
     try:
         for part in PARTS:
@@ -242,21 +233,3 @@ def _install(files: Files, dest: Path) -> None:
         (staging / "set").rename(dest)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _refuse_foreign_files(dest: Path) -> None:
-    """Never replace a folder that holds anything but a (damaged) course set."""
-    for path in sorted(dest.rglob("*")):
-        name = path.relative_to(dest).as_posix()
-        if not _NAME.fullmatch(name) and path.name not in _HARMLESS:
-            raise SglibError(f"{dest}: holds {name}, which is no part of the set; move it away")
-
-
-@contextlib.contextmanager
-def _lock(dest: Path) -> Iterator[None]:
-    """Let one process at a time import into `dest`; the system drops the lock of a killed one."""
-    import fcntl  # Unix only, and so not above
-
-    with dest.with_name(f".{dest.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
