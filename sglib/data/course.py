@@ -1,5 +1,6 @@
 """The course set: import from the public archive, a file or a folder; verify; decode."""
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.resources
@@ -8,10 +9,12 @@ import os
 import re
 import shutil
 import sys
+import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +36,15 @@ SHA256 = {  # of the content, see data/README.md
     TAGS: "4d25f4e07725a302b73fe0036521075a64a151430debbf62f928a2ee63c090ac",
 }
 RESOURCES = importlib.resources.files("sglib.data") / "resources"
-MAX_BYTES = 64 * 1024**2  # of the set, unpacked; it has 13 MB
+MAX_BYTES = 64 * 1024**2  # of what is read, unpacked; either set has 13 MB
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zlib.error)
+UNREADABLE += (zipfile.BadZipFile, tarfile.TarError)  # what the readers of damaged files raise
 ADVICE = "run `sglib data fetch`, or `sglib data fetch --from FILE` with the archive at hand"
 _NAME = re.compile(rf"(train|test)/(0|[1-9]\d{{0,5}})\.jpg|{re.escape(TAGS)}")
 _HARMLESS = (*PARTS, "manifest.json", ".gitkeep", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 Files = dict[str, bytes]  # name below the set's folder → content
+Unread = Iterator[tuple[str, int, Callable[[], bytes]]]  # name, size, reader
 
 
 def is_imported(root: Path | None = None) -> bool:
@@ -144,6 +150,56 @@ def download(url: str) -> bytes:
             raise SglibError(f"{shown}: cannot download ({reason})") from error
 
 
+@contextlib.contextmanager
+def readable(shown: str) -> Iterator[None]:
+    """Turn what the readers of a missing or damaged file raise into a `SglibError`."""
+    try:
+        yield
+    except UNREADABLE as error:
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rstrip(":")
+        raise SglibError(f"{shown}: cannot be read ({reason})") from error
+
+
+def read_files(source: str, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of files at an address, in a folder or an archive (zip, tar).
+
+    Archives in it are looked into as well. `wanted` matches the end of a name, after a slash.
+
+    Raises:
+        SglibError: something cannot be read, or the files are all in all more than `MAX_BYTES`.
+    """
+    path, left = Path(source).expanduser(), MAX_BYTES
+    pattern = re.compile(rf"(?:.*/)?(?:{wanted.pattern})")
+    with readable(source.partition("?")[0]):
+        if "://" not in source and path.is_dir():
+            paths = (file for file in sorted(path.rglob("*")) if file.is_file())
+            todo: list[Unread] = [((f.as_posix(), f.stat().st_size, f.read_bytes) for f in paths)]
+        else:
+            todo = [_members(download(source) if "://" in source else path.read_bytes())]
+        while todo:
+            for name, size, read in todo.pop():
+                is_archive = name.endswith((".zip", ".tar", ".tgz", ".tar.gz"))
+                if not is_archive and not pattern.fullmatch(name):
+                    continue
+                left -= size
+                if left < 0:
+                    raise SglibError(f"{name}: all in all more than {MAX_BYTES:,} bytes")
+                if is_archive:
+                    todo.append(_members(read()))
+                else:
+                    yield name, read()
+
+
+def _members(data: bytes) -> Unread:
+    stream = io.BytesIO(data)
+    if zipfile.is_zipfile(stream):
+        zipped = zipfile.ZipFile(stream)
+        return ((m.filename, m.file_size, partial(zipped.read, m)) for m in zipped.infolist())
+    stream.seek(0)
+    tar = tarfile.open(fileobj=stream)  # noqa: SIM115, in memory
+    return ((m.name, m.size, tar.extractfile(m).read) for m in tar if m.isfile())
+
+
 def _sums() -> dict[str, dict[str, int]]:
     """Return the CRC-32 of each JPEG of the two parts by name, in the order of the ids."""
     sums = np.frombuffer((RESOURCES / "course_crc32.bin").read_bytes(), "<u4").tolist()
@@ -154,32 +210,15 @@ def _sums() -> dict[str, dict[str, int]]:
 
 def _read_source(source: str) -> Files:
     """Return the verified files of an address, an archive or a folder."""
-    shown, path = source.partition("?")[0], Path(source).expanduser()
-    if "://" not in source and path.is_dir():
-        tags = min(path.rglob(TAGS), key=lambda found: len(found.parts), default=None)
-        files = _read_set(tags.parent) if tags else {}
-    else:
-        files = _read_zip(io.BytesIO(download(source)) if "://" in source else path, shown)
-    if TAGS not in files:
+    shown, found = source.partition("?")[0], dict(read_files(source, _NAME))
+    tags = min((name for name in found if name.endswith(TAGS)), key=len, default=None)
+    if tags is None:
         raise SglibError(f"{shown}: no course set; expected {LAYOUT}/{TAGS} in it")
+    root = tags.removesuffix(TAGS)
+    files = {name.removeprefix(root): found[name] for name in found if name.startswith(root)}
+    files = {name: data for name, data in files.items() if _NAME.fullmatch(name)}
     _require_whole(files, shown)
     return files
-
-
-def _read_zip(file: Path | io.BytesIO, shown: str) -> Files:
-    """Return what lies beside the tags of an archive and has a name of the set."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-            tags = [name for name in names if f"/{name}".endswith(f"/{LAYOUT}/{TAGS}")]
-            root = min(tags, key=len, default=TAGS).removesuffix(TAGS)
-            found = {name.removeprefix(root): name for name in names if name.startswith(root)}
-            ours = {name: found[name] for name in found if _NAME.fullmatch(name)}
-            if sum(archive.getinfo(name).file_size for name in ours.values()) > MAX_BYTES:
-                raise SglibError(f"{shown}: unpacks to more than {MAX_BYTES:,} bytes")
-            return {name: archive.read(full) for name, full in ours.items()}
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise SglibError(f"{shown}: not a whole, readable zip archive ({error})") from error
 
 
 def _read_set(root: Path | None) -> Files:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from sglib import SglibError
-from sglib.data import cmu, load_data
+from sglib.data import cmu, course, load_data
 from sglib.data.faces import FaceSet
 from sglib.data.synthetic import render_faces
 
@@ -170,7 +170,7 @@ def test_every_layout_gives_the_same_set(layout, write, stand_in, tmp_path, monk
 
 def test_an_address_is_read_and_the_default_is_uci(write, tmp_path, monkeypatch):
     data, asked = write("zip of tar.gz").read_bytes(), []
-    monkeypatch.setattr(cmu, "download", lambda url: asked.append(url) or data)
+    monkeypatch.setattr(course, "download", lambda url: asked.append(url) or data)
     monkeypatch.setenv("SGLIB_ROOT", str(tmp_path))
     cmu.fetch_cmu()
     assert asked == ["https://archive.ics.uci.edu/static/public/124/cmu+face+images.zip"]
@@ -249,13 +249,13 @@ def test_what_is_no_set_of_originals_is_one_line(tmp_path, monkeypatch):
 
 
 def test_hostile_archives_are_refused(tmp_path, monkeypatch, stand_in):
-    monkeypatch.setattr(cmu, "MAX_BYTES", 2_000_000)
+    monkeypatch.setattr(course, "MAX_BYTES", 2_000_000)
     bomb = bytes(3_000_000)
     nested = write_zip(tmp_path / "inner.zip", {"bomb_up_sad_open.pgm": bomb}).read_bytes()
     for files in (
         {"x_up_sad_open.pgm": bomb},
         {"a.zip": nested},
-        {"a.tar.gz": tar_gz({"x": bomb})},
+        {"a.tar.gz": tar_gz({"x_up_sad_open.pgm": bomb})},
     ):
         with pytest.raises(SglibError, match="all in all more than 2,000,000 bytes"):
             cmu.read_originals(str(write_zip(tmp_path / "cmu.zip", files)))

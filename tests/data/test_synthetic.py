@@ -112,7 +112,10 @@ def eyes_at(takes, pose):
 def test_sunglasses_darken_the_eyes_and_little_else(pose):
     """The same take without and with sunglasses differs around the eyes, where it is darker."""
     numbers = np.arange(24)
-    takes = next(synthetic_people.person_takes(0, numbers, np.full(24, 1)))
+    each = list(synthetic_people.person_takes(0, numbers, np.full(24, 1)))
+    looks = {name: np.concatenate([one.looks[name] for one in each]) for name in each[0].looks}
+    parts = [np.concatenate(part) for part in list(zip(*each, strict=True))[1:]]
+    takes = synthetic_people.Takes(looks, *parts)
     takes = takes._replace(draws=np.full_like(takes.draws, 0.5), noise=0 * takes.noise)
     takes.looks["spectacles"][:] = False
     b, bare_combo = len(takes.combos), 8 * POSES.index(pose)

@@ -12,7 +12,6 @@ N_LOOK_DRAWS, N_ROOM_DRAWS = 52, 48  # uniform draws that make a person's look a
 N_TAKE_DRAWS = 20  # uniform draws that make one photograph of a person
 _BLOCK = 6  # hair styles; each so many people spread evenly over every property
 _PEOPLE, _ROOM, _BLOCKS = range(3)  # independent random streams of one seed
-_CHUNK = 64  # photographs drawn at once: the work arrays stay in the CPU's cache
 _ROOM_H, _ROOM_W = 36, 42  # the room is larger than the picture: the camera moves a little
 
 Table = dict[str, np.ndarray]  # a property's name -> its value for each row
@@ -29,47 +28,37 @@ class Takes(NamedTuple):
 
 
 def person_takes(seed: int, numbers: np.ndarray, counts: np.ndarray) -> Iterator[Takes]:
-    """Yield `counts[k]` photographs of each person `numbers[k]`, in order, in small chunks.
+    """Yield `counts[k]` photographs of each person `numbers[k]`, in order, at most 32 at a time.
 
     A person's rows come from generators of the person's own (or of its block of six), so they
     do not depend on who else is drawn, nor on how many photographs are asked for.
     """
     room = _room(np.random.default_rng([seed, _ROOM]))
-    per_chunk = max(1, _CHUNK // int(counts.max()))
-    for start in range(0, len(numbers), per_chunk):
-        people, left = numbers[start : start + per_chunk], counts[start : start + per_chunk]
-        rngs = [np.random.default_rng([seed, _PEOPLE, int(k)]) for k in people]
-        spread = _places(seed, people) + np.stack([r.random(N_LOOK_DRAWS) for r in rngs])
-        looks = _looks(spread / _BLOCK)
-        rooms = _place_rooms(room, np.stack([r.random(N_ROOM_DRAWS) for r in rngs]))
-        orders = [_order(r, int(k)) for r, k in zip(rngs, people, strict=True)]
-        while left.any():  # at most 32 photographs of each person at a time
-            sizes = np.minimum(left, N_COMBINATIONS)
-            owner = np.repeat(np.arange(len(people)), sizes)
-            pairs = list(zip(rngs, sizes, strict=True))
-            draws = [r.random((N_COMBINATIONS, N_TAKE_DRAWS))[:k] for r, k in pairs]
-            noise = [r.standard_normal((k, HEIGHT, WIDTH), np.float32) for r, k in pairs]
+    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+        rng = np.random.default_rng([seed, _PEOPLE, number])
+        looks = _looks((_places(seed, number) + rng.random((1, N_LOOK_DRAWS))) / _BLOCK)
+        rooms = _place_rooms(room, rng.random((1, N_ROOM_DRAWS)))
+        order = _order(rng, number)
+        for left in range(count, 0, -N_COMBINATIONS):
+            n = min(left, N_COMBINATIONS)
             yield Takes(
-                {name: value[owner] for name, value in looks.items()},
-                rooms[owner],
-                np.concatenate([o[:k] for o, k in zip(orders, sizes, strict=True)]),
-                np.concatenate(draws),
-                np.concatenate(noise),
+                {name: value.repeat(n) for name, value in looks.items()},
+                rooms.repeat(n, axis=0),
+                order[:n],
+                rng.random((N_COMBINATIONS, N_TAKE_DRAWS))[:n],
+                rng.standard_normal((n, HEIGHT, WIDTH), np.float32),
             )
-            left = left - sizes
 
 
-def _places(seed: int, people: np.ndarray) -> np.ndarray:
-    """Return each person's place 0..5 within its block of six, property by property (P, L).
+def _places(seed: int, number: int) -> np.ndarray:
+    """Return a person's place 0..5 within its block of six, property by property (L,).
 
     A Latin hypercube: every six people have each hair style once, two wear clear glasses, and
     no six are all pale or all in white.
     """
-    blocks = {}
-    for block in set((people // _BLOCK).tolist()):
-        rng = np.random.default_rng([seed, _BLOCKS, block])
-        blocks[block] = rng.permuted(np.tile(np.arange(_BLOCK), (N_LOOK_DRAWS, 1)), axis=1).T
-    return np.stack([blocks[k // _BLOCK][k % _BLOCK] for k in people.tolist()])
+    rng = np.random.default_rng([seed, _BLOCKS, number // _BLOCK])
+    places = rng.permuted(np.tile(np.arange(_BLOCK), (N_LOOK_DRAWS, 1)), axis=1)
+    return places[:, number % _BLOCK]
 
 
 def _order(rng: np.random.Generator, number: int) -> np.ndarray:
