@@ -19,15 +19,9 @@ FINAL = ("final_1", "final_2")
 
 
 def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, ModelFile]:
-    """Train the two final configurations on every image of the set.
+    """Train `FINAL` on every image of a labelled set; return the models by name, not yet saved.
 
-    Args:
-        faces: the labelled set.
-        config: its profile limits the epochs.
-        seed: of every draw; the first of `fit.fit_until_learned`.
-
-    Returns:
-        "final_1" and "final_2" → the model, not yet saved.
+    The seed is of every draw, and the first of `fit.fit_until_learned`.
     """
     split = make_split(faces, "all")
     models = {}
@@ -52,15 +46,10 @@ def save(
 ) -> pd.DataFrame:
     """Write each model and its predictions of the test set, and tell what they say.
 
-    Args:
-        models: from `retrain`.
-        test: the test set; its labels may be held back.
-        folder: default `models/<name of the training set>`.
-
     Returns:
         one row per model: images, `sunglasses` (share of them predicted so), test_acc (NaN where
-        the labels are held back), and the two files, `<name>.safetensors` and `<name>.csv`; the
-        table has the paper's columns `id,result`.
+        the labels are held back), and the two files in the folder (default `models/<name of the
+        training set>`): `<name>.safetensors`, and `<name>.csv` with the paper's `id,result`.
     """
     rows = {}
     for name, model in models.items():

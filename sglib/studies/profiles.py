@@ -2,6 +2,7 @@
 
 import ast
 import itertools
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
@@ -23,29 +24,21 @@ class Profile:
 
     def shorten(self, study: Study) -> Study:
         """Return the study with the epochs limited; its rows keep their names."""
-        limit = self.max_epochs
-        if limit is None:
-            return study
-        return replace(
-            study, rows=tuple(replace(row, n_epochs=min(row.n_epochs, limit)) for row in study.rows)
-        )
+        limit = self.max_epochs or sys.maxsize
+        rows = (replace(row, n_epochs=min(row.n_epochs, limit)) for row in study.rows)
+        return replace(study, rows=tuple(rows))
 
 
-_PROFILES = (
-    Profile("smoke", "does everything run? (no number means anything)", 1, 2, 12),
-    Profile("paper", "the paper's protocol, every fold once", 1),
-    Profile("full", "a hundred repetitions, for statistics", 100),
-)
-PROFILES = {profile.name: profile for profile in _PROFILES}
+PROFILES = {
+    "smoke": Profile("smoke", "does everything run? (no number means anything)", 1, 2, 12),
+    "paper": Profile("paper", "the paper's protocol, every fold once", 1),
+    "full": Profile("full", "a hundred repetitions, for statistics", 100),
+}
 
 
 @dataclass(frozen=True)
 class Config:
-    """The checked parameters of a notebook or a command.
-
-    Raises:
-        SglibError: a value is unknown or of the wrong type. Papermill checks nothing itself.
-    """
+    """The parameters of a notebook or a command, checked, since Papermill checks nothing."""
 
     profile: str = "paper"  # one of `PROFILES`
     data: str = "auto"  # one of `DATA_CHOICES`

@@ -211,20 +211,6 @@ def test_runs_of_another_network_are_named_and_made_again(tiny_faces, tmp_path, 
     assert first["val_loss"][0].tolist() != second["val_loss"][0].tolist()
 
 
-def test_a_store_from_before_fingerprints_can_be_taken_over(runs, tiny_faces, tmp_path, expected):
-    old = RunStore(tmp_path / "old")
-    for row in expected.drop(columns="processor").to_dict("records"):
-        old.add(row | {"key": row["key"][:N_ASKED], "split_seed": row["seed"]})
-    new = RunStore(tmp_path / "new")
-    assert new.rekey(old, [run.key for run in runs[1:]], processor="P") == len(runs) - 1
-    assert new.rekey(old, [run.key for run in runs], processor="Q") == 1
-    found = new.load(run.key for run in runs)
-    assert results(found) == results(expected)
-    assert found["processor"].tolist() == ["Q", *["P"] * (len(runs) - 1)]
-    assert "split_seed" not in found
-    assert found["commit"].tolist() == expected["commit"].tolist()
-
-
 # The face
 
 
