@@ -288,7 +288,8 @@ def model_table(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
         index name: clean (photographs), low, high (95 %, beta-binomial over people), new_low,
         new_high (the same of eight new people), wrong (answers), of (how many), worst person;
         copies (distorted copies), copies_low, copies_high, log_loss (of copies, mean over people),
-        seed_sd (of that mean); people, seeds, seconds. The models were selected on these people.
+        seed_sd (of that mean); failed (share of the runs that did not learn; they count in all
+        else), people, seeds, seconds. The models were selected on these people.
     """
     long, scores = answers(frame, faces), copy_scores(frame)
     rows = {}
@@ -305,6 +306,7 @@ def model_table(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
         row |= {"of": len(found), "worst": means["accuracy"].min(), "copies": on_copies.mean}
         row |= {"copies_low": on_copies.low, "copies_high": on_copies.high}
         row |= {"log_loss": loss.mean(), "seed_sd": loss.std(), "people": rate.n}
-        seconds = frame.loc[frame["name"] == name, "seconds"].mean()
-        rows[name] = row | {"seeds": means["seeds"].max(), "seconds": seconds}
+        runs = frame[frame["name"] == name]
+        row |= {"failed": runs["failed"].astype(float).mean(), "seeds": means["seeds"].max()}
+        rows[name] = row | {"seconds": runs["seconds"].mean()}
     return pd.DataFrame.from_dict(rows, orient="index")

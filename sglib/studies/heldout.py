@@ -9,17 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import make_split, n_folds
 from sglib.models.ensemble import Ensemble
-from sglib.models.networks import build
 from sglib.studies.fingerprint import one_thread
-from sglib.studies.ours import SHIPPED, shorten
+from sglib.studies.ours import SHIPPED, paper_model, shorten
 from sglib.studies.profiles import PROFILES, Config
-from sglib.studies.tables import study
+from sglib.studies.tables import BY_NAME
 from sglib.training.fit import fit_until_learned
 from sglib.training.recipe import fit_model
 
@@ -68,20 +66,12 @@ def heldout_models(
         with one_thread(config.device == "cpu"):
             for name in rows:
                 if name == PAPER:
-                    models[name] = _paper_model(known, config, seed)
+                    row = PROFILES[config.profile].limit(BY_NAME[PAPER_ROW])
+                    whole, on = make_split(known, "all"), config.device
+                    _, done = fit_until_learned(row, known, whole, seed=seed, device=on)
+                    models[name] = paper_model(row, done).to(on)
                 else:
                     recipe = shorten(SHIPPED[name], config.profile)
                     models[name] = fit_model(recipe, known, seed=seed, device=config.device)
         made.append(HeldOut(split.val, models))
     return made
-
-
-def _paper_model(faces: FaceSet, config: Config, seed: int) -> Ensemble:
-    """Return the paper's final ConvNN_1, trained on a set."""
-    rows = PROFILES[config.profile].shorten(study("final")).rows
-    row = next(row for row in rows if row.name == PAPER_ROW)
-    split = make_split(faces, "all")
-    _, done = fit_until_learned(row, faces, split, seed=seed, device=config.device)
-    network = build(row.model, head=row.head)
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in done.weights.items()})
-    return Ensemble([network.to(config.device)], scaling=row.scaling)

@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,13 +20,11 @@ from torch import Tensor, nn
 
 from sglib.data.augment import POLICIES, Chain, Policy
 from sglib.data.faces import HEIGHT, WIDTH, FaceSet
-from sglib.data.splits import Split
-from sglib.data.synthetic import distort, render_faces, renderer_digest
+from sglib.data.synthetic import render_faces, renderer_digest
 from sglib.files import cache_dir, replacing
 from sglib.models.ensemble import Ensemble, check_images, to_unit
 from sglib.models.networks import build
 
-N_COPIES, DISTORT_SEED = 10, 77  # distorted copies of each photograph, the same for every recipe
 _PEOPLE_SEED = 11  # of the synthetic people; not 0, the embedded default data set
 _METHOD = 3  # raise it when the same settings come to give other weights
 _WARMUP = 0.1  # share of the steps in which the learning rate rises
@@ -60,38 +57,6 @@ class Recipe:
     n_networks: int = 1
     mirror: bool = False
     teacher: "Recipe | None" = None
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class OurFit:
-    """What one run of a recipe yields.
-
-    Args:
-        model: in eval mode.
-        val_probs: float64 (n_val,), probability of sunglasses of the split's other photographs.
-        copies: `N_COPIES` distorted copies of each of them, in random order.
-        copy_probs: float64 (n_val N_COPIES,), the same of the copies.
-        seconds: of training; next to none where the cache had the networks.
-    """
-
-    model: Ensemble
-    val_probs: np.ndarray
-    copies: FaceSet
-    copy_probs: np.ndarray
-    seconds: float
-
-
-def fit_ours(
-    recipe: Recipe, faces: FaceSet, split: Split, *, seed: int, device: str = "cpu"
-) -> OurFit:
-    """Train a model on the training part of a split and predict the other, clean and distorted."""
-    started = time.perf_counter()
-    model = fit_model(recipe, faces.subset(split.train), seed=seed, device=device)
-    seconds = time.perf_counter() - started
-    others = faces.subset(split.val)
-    copies = distort(others, seed=DISTORT_SEED, n_copies=N_COPIES)
-    probs = model.predict(others.images)
-    return OurFit(model, probs, copies, model.predict(copies.images), seconds)
 
 
 def fit_model(recipe: Recipe, faces: FaceSet, *, seed: int, device: str = "cpu") -> Ensemble:

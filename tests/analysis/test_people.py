@@ -141,7 +141,7 @@ def copied(frame: pd.DataFrame, faces: FaceSet, sure: dict[str, float]) -> pd.Da
         ]
         for prob, whose, truth in zip(frame["name"].map(sure), people, labels, strict=True)
     ]
-    return frame.assign(copy_people=people, copy_labels=labels, copy_probs=probs)
+    return frame.assign(copy_people=people, copy_labels=labels, copy_probs=probs, failed=False)
 
 
 def test_the_table_of_our_models(tiny_faces: FaceSet) -> None:

@@ -55,7 +55,7 @@ def test_only_the_other_people_enter(models, tiny_faces, monkeypatch):
 
 def test_the_paper_answers_as_its_fit_says(models, tiny_faces):
     part = models[1]
-    row = next(row for row in heldout.study("final").rows if row.name == "final_1")
+    row = heldout.BY_NAME["final_1"]
     row = dataclasses.replace(row, n_epochs=12)
     known = tiny_faces.subset(np.setdiff1d(np.arange(len(tiny_faces)), part.rows))
     _, done = fit_until_learned(row, known, make_split(known, "all"), seed=0)

@@ -3,15 +3,18 @@
 import dataclasses
 import itertools
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from sglib.data.splits import make_split
 from sglib.models.networks import build, count_parameters
 from sglib.studies import ours
 from sglib.studies.ours import SHIPPED, STAIRCASE, TABLE_1, TAUGHT, run_models, shorten
 from sglib.studies.profiles import Config
 from sglib.studies.store import RunStore
-from sglib.training.recipe import Recipe
+from sglib.studies.tables import BY_NAME
+from sglib.training.recipe import Recipe, fit_model
 
 TINY = Recipe("face9k", n_epochs=1, batch_size=16)
 
@@ -38,7 +41,8 @@ def changed(one: Recipe, other: Recipe) -> set[str]:
 
 
 def test_each_step_of_the_staircase_adds_one_part():
-    steps = list(STAIRCASE.values())
+    paper, *steps = STAIRCASE.values()
+    assert paper == BY_NAME["final_1"]
     found = [changed(*pair) for pair in itertools.pairwise(steps)]
     assert found == [{"policy"}, {"network", "lr"}, {"n_people"}, {"mirror"}, {"n_networks"}]
     assert SHIPPED["best"] in steps
@@ -48,7 +52,7 @@ def test_each_step_of_the_staircase_adds_one_part():
 
 @pytest.mark.parametrize("profile", ["smoke", "paper"])
 def test_short_profiles_are_short_and_full_is_whole(profile):
-    for recipe in (*SHIPPED.values(), *STAIRCASE.values()):
+    for recipe in (*SHIPPED.values(), *TAUGHT.values(), *TABLE_1.values()):
         short = shorten(recipe, profile)
         for one in filter(None, (short, short.teacher)):
             assert (one.n_epochs <= 15, one.n_people <= 12, one.n_networks <= 2) == (True,) * 3
@@ -89,7 +93,7 @@ def test_another_device_has_other_keys(tiny_faces, monkeypatch):
 
 
 def test_runs_are_stored_and_not_repeated(tiny_faces, tmp_path, monkeypatch):
-    monkeypatch.setattr("sglib.training.recipe.N_COPIES", 2)
+    monkeypatch.setattr(ours, "_N_COPIES", 2)
     config, store = Config("smoke", jobs=1), RunStore(tmp_path)
     first = run_models({"tiny": TINY}, tiny_faces, config, store=store)
     assert [set(people) for people in first["copy_people"]] == [{"p0"}, {"p1"}]
@@ -98,6 +102,21 @@ def test_runs_are_stored_and_not_repeated(tiny_faces, tmp_path, monkeypatch):
     for row in first.itertuples():
         assert len(row.copy_probs) == 2 * len(row.val_ids)
         assert len(row.copy_people) == len(row.copy_labels) == len(row.copy_probs)
-    monkeypatch.setattr(ours, "fit_ours", None)
+    monkeypatch.setattr(ours, "fit_model", None)
     again = run_models({"tiny": TINY}, tiny_faces, config, store=store)
     pd.testing.assert_frame_equal(first, again)
+
+
+def test_a_run_predicts_photographs_and_copies_of_who_was_held_out(tiny_faces, tmp_path):
+    models = {"ours": TINY, "the paper's": dataclasses.replace(BY_NAME["final_1"], n_epochs=2)}
+    frame = run_models(models, tiny_faces, Config("smoke", jobs=1), store=RunStore(tmp_path))
+    assert frame["failed"].tolist() == [False, True] * 2  # two epochs teach nothing
+    split = make_split(tiny_faces, "groups", fold=1)
+    spoilt = tiny_faces.images.copy()
+    spoilt[split.val] = 0
+    known = dataclasses.replace(tiny_faces, images=spoilt).subset(split.train)
+    expected = fit_model(TINY, known, seed=0).predict(tiny_faces.images[split.val])
+    assert frame.loc[2, "val_probs"] == pytest.approx(expected)
+    assert sum(frame.loc[2, "copy_labels"]) == 10 * tiny_faces.labels[split.val].sum()
+    softmax_of_sigmoids = np.array(frame.loc[3, "copy_probs"])
+    assert ((softmax_of_sigmoids > 0.26) & (softmax_of_sigmoids < 0.74)).all()

@@ -10,10 +10,9 @@ import torch
 from sglib import SglibError
 from sglib.data.augment import POLICIES
 from sglib.data.faces import FaceSet
-from sglib.data.splits import make_split
 from sglib.models.ensemble import Ensemble
 from sglib.training import recipe as recipe_module
-from sglib.training.recipe import Recipe, fit_model, fit_ours, train
+from sglib.training.recipe import Recipe, fit_model, train
 
 QUICK = Recipe("face9k", n_epochs=3, batch_size=4)
 PLAIN = dataclasses.replace(QUICK, policy=POLICIES["none"])
@@ -129,18 +128,3 @@ def test_what_changes_the_weights_trains_another(changed, tiny_faces, monkeypatc
         monkeypatch.setattr("sglib.models.networks.FaceNet.TOP", 16)
     with pytest.raises(ZeroDivisionError):
         fit_model(recipe, faces, **options)
-
-
-def test_one_run_predicts_photographs_and_copies_of_who_was_held_out(tiny_faces, monkeypatch):
-    monkeypatch.setattr(recipe_module, "N_COPIES", 2)
-    split = make_split(tiny_faces, "person", fold=1)
-    done = fit_ours(dataclasses.replace(ONCE, n_networks=2), tiny_faces, split, seed=3)
-    spoilt = tiny_faces.images.copy()
-    spoilt[split.val] = 0
-    known = dataclasses.replace(tiny_faces, images=spoilt).subset(split.train)
-    expected = fit_model(dataclasses.replace(ONCE, n_networks=2), known, seed=3)
-    np.testing.assert_array_equal(done.val_probs, expected.predict(tiny_faces.images[split.val]))
-    np.testing.assert_array_equal(done.copy_probs, expected.predict(done.copies.images))
-    assert set(done.copies.subjects) == set(tiny_faces.subjects[split.val])
-    assert done.copies.labels.sum() == 2 * tiny_faces.labels[split.val].sum()
-    assert done.seconds > 0
