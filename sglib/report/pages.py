@@ -18,6 +18,7 @@ from nbconvert.filters import Highlight2HTML, ansi2html, markdown2html
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
+from sglib.report.browser import write_pages
 from sglib.report.show import repetitions
 
 TITLE = "Sunglasses or not? A small-data paper, reproduced and questioned"
@@ -117,6 +118,7 @@ def write_site(folder: Path, *, published: Path, command: str) -> None:
             command=command,
         )
         (folder / f"{page.name}.html").write_text(_finish(text), encoding="utf-8")
+    write_pages(folder)
     text = environment.get_template("contents.html.j2").render(
         pages=pages,
         notices=list(dict.fromkeys(n for p in pages for n in p.provenance.get("notices", ()))),
