@@ -14,7 +14,7 @@ import click
 
 from sglib import SglibError, __version__
 from sglib.data.faces import DATA_CHOICES
-from sglib.predict.command import Shard, predict
+from sglib.predict.command import Shard, evaluate, predict
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.tables import STUDIES
 from sglib.studies.tables import study as study_by_name
@@ -80,6 +80,7 @@ def main() -> None:
 
 
 main.add_command(predict)
+main.add_command(evaluate)
 
 
 @main.group()
