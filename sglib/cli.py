@@ -227,15 +227,32 @@ def study_merge(folders: tuple[str, ...], into: str | None) -> None:
     help="Another value for the notebooks' parameters cell.",
 )
 @click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar='"NAME=VALUE …"',
+    help="Given two times or more, with one notebook: a page that compares its runs.",
+)
+@click.option(
     "--published", is_flag=True, help="Run nothing: the pages of the outputs in the notebooks."
 )
-def report(only: tuple[str, ...], parameters: Any, published: bool, **values: Any) -> None:
+def report(
+    only: tuple[str, ...], parameters: Any, sets: tuple[str, ...], published: bool, **values: Any
+) -> None:
     """Run the notebook series and export it as HTML; prints the path of the index page."""
     config = _config(values)
-    from sglib.report.build import build_published, build_reports, literal
+    if sets and (len(sets) < 2 or len(only) != 1):
+        raise click.UsageError("--set is given two times or more, beside one --notebook")
+    from sglib.report import build
 
-    given = {name: literal(text) for name, text in parameters}
-    made = build_published() if published else build_reports(config, only=only, parameters=given)
+    given = {name: build.literal(text) for name, text in parameters}
+    if sets:
+        compared = [build.as_set(text) for text in sets]
+        made = build.build_comparison(config, only[0], compared, parameters=given)
+    elif published:
+        made = build.build_published()
+    else:
+        made = build.build_reports(config, only=only, parameters=given)
     click.echo(made)
 
 

@@ -12,13 +12,8 @@ from sglib import SglibError
 from sglib.data.faces import FaceSet
 
 N_FOLDS, N_GROUPS = 5, 4
-SCHEMES = (
-    "holdout",
-    "kfold",
-    "person",
-    "groups",
-    "all",
-)  # and people1, people2, …, see `make_split`
+PEOPLE_BY = ("by picture", "by person")  # how `people_split` divides
+SCHEMES = ("holdout", "kfold", "person", "groups", "all")  # and people1, people2, …
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -91,6 +86,25 @@ def make_split(faces: FaceSet, scheme: str, *, fold: int = 0, split_seed: int = 
         drawn = np.random.default_rng((split_seed, fold)).permutation(people)
         known = np.isin(faces.subjects, drawn[: _n_known(scheme)])
     return Split(scheme, fold, rows[known], rows[~known])
+
+
+def people_split(faces: FaceSet, by: str, n_people: int, *, seed: int = 0) -> Split:
+    """Return a split that trains on some of the people.
+
+    Args:
+        faces: the labelled set.
+        by: "by person": all pictures of `n_people` train, those of the others validate; "by
+            picture": of the same people's pictures, four of five train and one validates.
+        n_people: fewer than there are.
+        seed: of who and what is drawn.
+    """
+    if by not in PEOPLE_BY:
+        raise SglibError(f"a split is {' or '.join(PEOPLE_BY)}, got {by!r}")
+    drawn = make_split(faces, f"people{n_people}", split_seed=seed)
+    if by == "by person":
+        return drawn
+    within = make_split(faces.subset(drawn.train), "kfold", split_seed=seed)
+    return Split("kfold", 0, drawn.train[within.train], drawn.train[within.val])
 
 
 def _n_known(scheme: str) -> int:
