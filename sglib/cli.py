@@ -178,8 +178,9 @@ def _study(ctx: click.Context, backend: str, store: str | None, **options: Any) 
     if (backend == "dask") != bool(options["scheduler"]):
         raise click.UsageError("--backend dask and --scheduler ADDRESS need each other")
     config, name = _config(options), str(ctx.info_name)
+    from sglib.analysis.runs import summary
     from sglib.data import load_data
-    from sglib.studies.run import run, summary
+    from sglib.studies.run import run
     from sglib.studies.store import RunStore
 
     faces = load_data(config.data).train

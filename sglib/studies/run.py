@@ -24,10 +24,8 @@ from sglib.studies.store import N_ASKED, RunStore
 from sglib.studies.tables import Study
 from sglib.studies.tables import study as as_study
 from sglib.studies.workers import announcement, in_parallel, with_progress
-from sglib.training.fit import choose_engine, fit, outcome
+from sglib.training.fit import choose_engine, fit
 from sglib.training.settings import HISTORY, Experiment, Fit
-
-MEASURES = ("train_loss", "val_loss", "train_acc", "val_acc")
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,21 +218,3 @@ def run_study(
     frame["name"] = [run.name for run in runs]
     frame["section"] = [getattr(run.row, "section", "") for run in runs]
     return frame
-
-
-def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return per row of a frame from `run` what its runs came to.
-
-    Returns:
-        index name; n_runs, n_failed (`fit.outcome`); of each of `MEASURES` after the last epoch
-        `_all_mean`, `_all_sd` over all runs and `_learned_mean`, `_learned_sd` over those that
-        learned; seconds of a run.
-    """
-    names, last = frame["name"], frame[list(MEASURES)].map(lambda history: float(history[-1]))
-    failed = frame["train_acc"].map(outcome).ne("learned")
-    table = failed.groupby(names, sort=False).agg(n_runs="size", n_failed="sum")
-    for which, rows in (("all", last), ("learned", last[~failed])):
-        found = rows.groupby(names).agg(["mean", "std"]).rename(columns={"std": "sd"})
-        found.columns = [f"{measure}_{which}_{how}" for measure, how in found]
-        table = table.join(found)
-    return table.assign(seconds=frame["seconds"].astype(float).groupby(names).mean())

@@ -104,7 +104,7 @@ def test_the_compiled_engine_gets_the_same_data_and_schedule(tiny_faces, monkeyp
     monkeypatch.setattr(
         sglib.training.compiled,
         "fit_compiled",
-        lambda *args, shuffled: asked.append((*args, shuffled)) or "done",
+        lambda *args, shuffled, history: asked.append((*args, shuffled)) or "done",
     )
     split = make_split(tiny_faces, "kfold", fold=2)
     assert fit(ROW, tiny_faces, split, seed=5) == "done"
