@@ -60,7 +60,7 @@ def test_groups_hold_out_each_person_once(course_like):
         for fold in range(4)
     ]
     assert [len(group) for group in held] == [3] * 4
-    assert sorted(sum(held, [])) == sorted(set(course_like.subjects))
+    assert sorted(person for group in held for person in group) == sorted(set(course_like.subjects))
 
 
 def test_the_hold_out_has_the_papers_sizes(course_like):
@@ -140,7 +140,12 @@ def nameless(faces):
 @pytest.mark.parametrize(
     ("change", "scheme", "fold", "message"),
     [
-        (None, "loo", 0, "no split scheme 'loo'; there are: holdout, kfold, person, all, people1"),
+        (
+            None,
+            "loo",
+            0,
+            "no split scheme 'loo'; there are: holdout, kfold, person, groups, all, people1",
+        ),
         (None, "kfold", 5, r"fold must be in \[0, 4\] for kfold, got 5"),
         (None, "person", 12, r"fold must be in \[0, 11\] for person, got 12"),
         (None, "people0", 0, "people0: like has 12 people, one must be left"),
