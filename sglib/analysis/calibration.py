@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
-from sglib.analysis.people import LEAST
+from sglib.analysis.models import LEAST
 
 TEMPERATURES = (0.02, 50.0)  # search range of `fit_temperature`
 

@@ -130,7 +130,7 @@ def verdicts(cells: pd.DataFrame) -> str:
 
 
 def gains(table: pd.DataFrame) -> str:
-    """Say which parts earn their place by the log loss, from `people.gains`."""
+    """Say which parts earn their place by the log loss, from `models.gains`."""
     ends = table[["people_low", "seeds_low"]].min(axis=1, skipna=False)
     sure = [f"{name} ({loss:+.3f})" for name, loss in _losses(table[ends > 0])]
     other = [f"{name} ({loss:+.3f})" for name, loss in _losses(table[~(ends > 0)])]

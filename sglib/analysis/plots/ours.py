@@ -64,7 +64,7 @@ def changes(differences: pd.DataFrame) -> Axes:
     """Draw what each change to a model costs or brings on distorted copies.
 
     Args:
-        differences: from `people.gains`, of one reference.
+        differences: from `models.gains`, of one reference.
     """
     differences = differences.sort_values("effect", ascending=False)
     ax = forest(differences)
