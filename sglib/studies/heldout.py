@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import make_split
 from sglib.models.ensemble import Ensemble
-from sglib.models.networks import build
+from sglib.studies.final import ensemble_of
 from sglib.studies.fingerprint import one_thread
 from sglib.studies.ours import SHIPPED, shorten
 from sglib.studies.profiles import PROFILES, Config
@@ -100,6 +99,4 @@ def _paper_model(faces: FaceSet, config: Config, seed: int) -> Ensemble:
     row = next(row for row in rows if row.name == PAPER_ROW)
     split = make_split(faces, "all")
     _, done = fit_until_learned(row, faces, split, seed=seed, device=config.device)
-    network = build(row.model, head=row.head)
-    network.load_state_dict({k: torch.from_numpy(v) for k, v in done.weights.items()})
-    return Ensemble([network.to(config.device)], scaling=row.scaling)
+    return ensemble_of(row, done).to(config.device)

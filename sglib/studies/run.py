@@ -25,7 +25,7 @@ from sglib.studies.tables import Study
 from sglib.studies.tables import study as as_study
 from sglib.studies.workers import announcement, in_parallel, with_progress
 from sglib.training.fit import choose_engine, fit, outcome
-from sglib.training.settings import HISTORY, Experiment
+from sglib.training.settings import HISTORY, Experiment, Fit
 
 MEASURES = ("train_loss", "val_loss", "train_acc", "val_acc")
 
@@ -99,13 +99,18 @@ def plan(
     return spread(rows, faces, n_seeds=n_seeds, max_folds=max_folds)
 
 
-def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
+def trained(run: Run, faces: FaceSet, split: Split) -> tuple[Fit, dict[str, Any]]:
+    """Train a run's experiment; return the run as it ended, and the columns of its row."""
     kind, _, device = run.engine.partition("-")
     on = {"engine": kind, "device": device} if kind == "reference" else {"engine": run.engine}
     done = fit(run.row, faces, split, seed=(run.seed, run.fold), **on)
     histories = {name: done.history[name].tolist() for name in HISTORY}
     probs = done.val_probs.tolist()
-    return {**asdict(run.row), **histories, "val_probs": probs, "seconds": done.seconds}
+    return done, {**asdict(run.row), **histories, "val_probs": probs, "seconds": done.seconds}
+
+
+def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
+    return trained(run, faces, split)[1]
 
 
 _LABELS = ("key", "name", "data", "digest", "scheme", "fold", "seed", "engine")
