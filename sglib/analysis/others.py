@@ -77,6 +77,11 @@ def by(long: pd.DataFrame, field: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def tables(long: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return `by` person, pose and distortion; nothing where nobody was asked."""
+    return {field: by(long, field) for field in ("person", "pose", "distortion") if len(long)}
+
+
 def _person_means(part: pd.DataFrame) -> pd.DataFrame:
     """Return accuracy and photographs by person; copies of a photograph are one observation."""
     keys = ["person", "pose", "expression", "class"]

@@ -167,3 +167,48 @@ def ns(table: pd.DataFrame) -> str:
     """Say on how much rows of `effects.compare` rest: "100 repetitions and 12 people"."""
     parts = table.groupby("question", sort=False)["n"]
     return listing(f"{span(n)} {UNITS[question]}" for question, n in parts)
+
+
+def truth(found: pd.DataFrame, table: pd.DataFrame) -> str:
+    """Say which estimate told what people nobody trained on say, and how ours did.
+
+    Args:
+        found, table: from `others.truth` and `others.table`.
+    """
+    n, first = found["people"].iloc[0], found.iloc[0]
+    means = listing(f"{row['estimate']} {row['mean']:.3f}" for _, row in found.iterrows())
+    if not n:
+        low, high = table[["new_low", "new_high"]].mean()
+        return (
+            "Not known yet: the originals are not here. `sglib data fetch-cmu` imports them. What "
+            f"they will be held against, mean of the experiments: {means}; expected of eight new "
+            f"people, 95 %: {low:.3f} to {high:.3f}."
+        )
+    told = [
+        f"{row['estimate']} {row['mean']:.3f}, {points(row['error'])} points "
+        f"[{points(row['low'])}, {points(row['high'])}]{_holds(row)}, rank correlation "
+        f"{row['rank']:+.2f} [{row['rank_low']:+.2f}, {row['rank_high']:+.2f}]".replace("-", "−")
+        for _, row in found.iterrows()
+    ]
+    ours = [
+        f"`{row['name']}` {row['others']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+        + _expected(row)
+        for _, row in table[table["printed"].isna()].iterrows()
+    ]
+    return (
+        f"On {n} other people the {first['experiments']} experiments score "
+        f"**{first['others']:.3f}** on average. Estimates, their distance (95 %, t over n = {n} "
+        f"people) and order (n = {first['experiments']} experiments): {'; '.join(told)}. Ours: "
+        f"{'; '.join(ours)} (95 %, beta-binomial over people)."
+    )
+
+
+def _holds(row: pd.Series) -> str:
+    return " (**told the truth**, as far as they tell)" if row["low"] <= 0 <= row["high"] else ""
+
+
+def _expected(row: pd.Series) -> str:
+    if pd.isna(row["new_low"]):
+        return ", nothing was expected in print"
+    inside = "inside" if row["new_low"] <= row["others"] <= row["new_high"] else "**outside**"
+    return f", {inside} the expected {row['new_low']:.3f} to {row['new_high']:.3f}"

@@ -21,6 +21,7 @@ from sglib.data.synthetic import TEST_FIRST, distort, render_faces
 from sglib.models import files
 from sglib.models.ensemble import to_unit
 from sglib.studies.final import ensemble_of
+from sglib.studies.ours import SHIPPED
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.run import Run, plan, run, run_study, trained
 from sglib.studies.store import RunStore
@@ -129,9 +130,8 @@ def _ask(run: Run, faces: FaceSet, split: Split, *, images: np.ndarray) -> dict[
 
 
 def ask_shipped(others: FaceSet) -> pd.DataFrame:
-    """Ask the models that ship with the package; returns name, val_ids, val_probs as of a run."""
-    shown = exam(others)
-    names = files.shipped() if len(others) else []
+    """Ask our shipped models; return name, val_ids and val_probs as `run_others` does."""
+    shown, names = exam(others), list(SHIPPED) if len(others) else []
     probs = [files.load(name).ensemble().predict(shown.images) for name in names]
     return pd.DataFrame({"name": names, "val_ids": [shown.ids] * len(names), "val_probs": probs})
 
