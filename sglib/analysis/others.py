@@ -15,9 +15,10 @@ from sglib.metrics import to_preds
 from sglib.studies.others import AS_TAKEN, COPIES
 from sglib.studies.paper import PRINTED
 from sglib.studies.tables import words
-from sglib.training.fit import outcome
 
 NAME = "eight_more_people"  # of the published table and figure
+# columns of that table in the README
+SHORT = ["experiment", "printed", "random", "unseen", "others", "low", "high", "copies", "people"]
 ESTIMATES = {"printed": "printed", "random": RANDOM, "unseen": UNSEEN}
 _EXPECTED = {"clean": "unseen", "new_low": "new_low", "new_high": "new_high"}
 
@@ -44,42 +45,47 @@ def answers(frame: pd.DataFrame, exam: FaceSet) -> pd.DataFrame:
     )
     parts = []
     for name, runs in frame.groupby("name", sort=False):
-        learned = np.ones(len(runs), bool)
-        if "train_acc" in runs:
-            learned = [outcome(np.asarray(row)) == "learned" for row in runs["train_acc"]]
-        probs = np.array(runs.loc[learned, "val_probs"].to_list()).reshape(-1, len(exam))
+        learned = runs.loc[runs["outcome"] == "learned", "val_probs"]
+        probs = np.array(learned.to_list()).reshape(-1, len(exam))
         right = (to_preds(probs) == exam.labels).mean(0) if len(probs) else np.nan
         counts = {"runs": len(runs), "failed": len(runs) - len(probs)}
         parts.append(place.assign(name=name, right=right, **counts))
     return pd.concat(parts, ignore_index=True) if parts else place.assign(name="", right=np.nan)
 
 
-def by(long: pd.DataFrame, field: str) -> pd.DataFrame:
+def by(long: pd.DataFrame, field: str, *, as_one: bool = True) -> pd.DataFrame:
     """Return accuracy by person, pose, expression, class or distortion.
 
     Args:
-        long: from `answers`; the paper's experiments are told as one, the mean over them.
+        long: from `answers`.
         field: a column. All but "distortion" are of photographs as taken.
+        as_one: the paper's experiments are one, "paper", the mean over them.
 
     Returns:
         name, `field`, accuracy (mean over people), low, high (95 %, beta-binomial over people),
         people, photographs.
     """
     shown = long if field == "distortion" else long[long["distortion"] == AS_TAKEN]
-    shown = shown.assign(name=shown["name"].where(~shown["name"].isin(PRINTED.index), "paper"))
+    if as_one:
+        shown = shown.assign(name=shown["name"].where(~shown["name"].isin(PRINTED.index), "paper"))
     rows = []
     for (name, value), part in shown.groupby(["name", field], sort=False):
-        means = _person_means(part)
-        rate = rate_of(means)[0]
-        row = {"name": name, field: value, "accuracy": rate.mean, "low": rate.low}
-        row |= {"high": rate.high, "people": rate.n}
-        rows.append(row | {"photographs": int(means["photographs"].sum())})
-    return pd.DataFrame(rows)
+        if len(means := _person_means(part)):  # else no run learned
+            rate, n = rate_of(means)[0], int(means["photographs"].sum())
+            rows.append((name, value, rate.mean, rate.low, rate.high, rate.n, n))
+    columns = ["name", field, "accuracy", "low", "high", "people", "photographs"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def tables(long: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return `by` person, pose and distortion; nothing where nobody was asked."""
     return {field: by(long, field) for field in ("person", "pose", "distortion") if len(long)}
+
+
+def published(asked: FaceSet) -> dict[str, pd.DataFrame]:
+    """Return the published table under its name, for a page that cannot ask the originals."""
+    path = reports_dir() / "tables" / f"{NAME}.csv"
+    return {NAME: pd.read_csv(path)} if asked.name != "others" and path.exists() else {}
 
 
 def _person_means(part: pd.DataFrame) -> pd.DataFrame:
@@ -187,7 +193,9 @@ def learning(flat: pd.DataFrame, n_people: int) -> pd.DataFrame:
         accuracy (mean over seeds).
     """
     good = flat[flat["outcome"] == "learned"]
-    known = good["scheme"].str.extract(r"people(\d+)")[0].fillna(n_people - 1).astype(int)
+    known = (
+        good["scheme"].str.replace("people", "").replace("person", f"{n_people - 1}").astype(int)
+    )
     draws = good.assign(n_people=known, experiment=good["name"].map(words))
     means = draws.groupby(["experiment", "n_people", "fold"], sort=False)["val_acc_mean"].mean()
     return means.rename("accuracy").reset_index()

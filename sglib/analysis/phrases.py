@@ -243,6 +243,14 @@ def truth(found: pd.DataFrame, table: pd.DataFrame) -> str:
     )
 
 
+def truth_in_short(found: pd.DataFrame) -> list[str]:
+    """Say the same in one line; none where nobody was asked."""
+    told = [f"{row['estimate']} told {row['mean']:.2f}" for _, row in found.iterrows()]
+    people, mean = found[["people", "others"]].iloc[0]
+    text = f"On {people:.0f} other people the paper's experiments score **{mean:.2f}**; "
+    return [f"{text}{listing(told)}."] if people else []
+
+
 def _holds(row: pd.Series) -> str:
     return " (**told the truth**, as far as they tell)" if row["low"] <= 0 <= row["high"] else ""
 

@@ -34,7 +34,7 @@ MAX_BYTES = 256 * 1024**2  # of all files, unpacked; 640 photographs in three si
 SAME, OTHER = 12.0, 18.0
 _PHOTO = re.compile(
     r"([^_./]+)_(straight|forward|left|right|up)_(neutral|happy|sad|angry)_(open|eyes|sunglasses)"
-    r"(?:_[124])?\.(pgm|bad)"
+    r"(?:_[124])?(?:\.pgm)?\.(pgm|bad)"
 )
 _WANTED = re.compile(rf"{_PHOTO.pattern}|.+\.(zip|tar|tgz|tar\.gz)")
 _DAMAGED = (OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile)
@@ -50,16 +50,21 @@ def cmu_path() -> Path:
     return course_dir().parent / "cmu" / "faces.npz"
 
 
-def fetch_cmu(source: str | Path | None = None, *, dest: Path | None = None) -> Path:
+def fetch_cmu(
+    source: str | Path | None = None, *, dest: Path | None = None, train: FaceSet | None = None
+) -> Path:
     """Import the originals and return their file, `dest` or `cmu_path()`.
 
     Args:
         source: see `read_originals`; None: UCI's archive, and nothing is done if the file is there.
+        train: a training set made of them: if it is of other people, nothing is written.
     """
     dest = dest or cmu_path()
     if source is None and dest.exists():
         return dest
     faces = read_originals(str(source or URL))
+    if train is not None:
+        overlap(faces, train)
     try:
         with replacing(dest) as temporary, temporary.open("wb") as file:
             np.savez(file, **{field: getattr(faces, field) for field in FIELDS})

@@ -26,6 +26,7 @@ from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.run import Run, plan, run, run_study, trained
 from sglib.studies.store import RunStore
 from sglib.studies.tables import BY_NAME, study
+from sglib.training.fit import outcome
 from sglib.training.recipe import DISTORT_SEED, N_COPIES
 
 METHOD = 1  # enters every key: raise it when `exam` comes to ask other pictures
@@ -59,7 +60,7 @@ def find(faces: FaceData, config: Config) -> FaceSet:
     """
     if faces.name == "synthetic":
         found = render_faces(n_subjects=8, first=TEST_FIRST, name="synthetic-others")
-    elif faces.name == "course" and cmu.cmu_path().exists():
+    elif _are_here(faces):
         found = cmu.others(cmu.load_cmu(), faces.train)
     else:
         return faces.train.subset(np.arange(0), name="nobody")
@@ -69,8 +70,16 @@ def find(faces: FaceData, config: Config) -> FaceSet:
 
 def everyone(faces: FaceData) -> FaceSet:
     """Return all twenty people of the originals where they are, else those of the training set."""
-    is_here = faces.name == "course" and cmu.cmu_path().exists()
-    return cmu.load_cmu() if is_here else faces.train
+    return cmu.load_cmu() if _are_here(faces) else faces.train
+
+
+def who(faces: FaceData) -> list[pd.DataFrame]:
+    """Return `cmu.overlap`, who of the originals is trained on and how sure it is, if known."""
+    return [cmu.overlap(cmu.load_cmu(), faces.train)] if _are_here(faces) else []
+
+
+def _are_here(faces: FaceData) -> bool:
+    return faces.name == "course" and cmu.cmu_path().exists()
 
 
 def exam(others: FaceSet) -> FaceSet:
@@ -108,8 +117,8 @@ def run_others(
         config: profile, seeds, jobs, device.
 
     Returns:
-        the runs, see `run.run_study`; val_ids and val_probs are of `exam(others)`. No row where
-        there is nobody to ask about.
+        the runs, see `run.run_study`, with outcome (`fit.outcome`) and val_probs of
+        `exam(others)`. No row where there is nobody to ask about.
     """
     asked = {"scheme": "all", "n_seeds": config.n_seeds, "device": config.device}
     rows = plan(PROFILES[config.profile].shorten(study("paper")), faces, **asked)
@@ -120,7 +129,8 @@ def run_others(
         if len(others)
     ]
     frame = run_study(runs, faces, jobs=config.n_jobs, label="others", store=store)
-    return frame.assign(val_ids=[shown.ids] * len(frame))
+    learned = [outcome(np.asarray(row)) for row in frame["train_acc"]]
+    return frame.assign(outcome=learned)
 
 
 def _ask(run: Run, faces: FaceSet, split: Split, *, images: np.ndarray) -> dict[str, Any]:
@@ -130,10 +140,10 @@ def _ask(run: Run, faces: FaceSet, split: Split, *, images: np.ndarray) -> dict[
 
 
 def ask_shipped(others: FaceSet) -> pd.DataFrame:
-    """Ask our shipped models; return name, val_ids and val_probs as `run_others` does."""
+    """Ask our shipped models; return name, outcome and val_probs as `run_others` does."""
     shown, names = exam(others), list(SHIPPED) if len(others) else []
     probs = [files.load(name).ensemble().predict(shown.images) for name in names]
-    return pd.DataFrame({"name": names, "val_ids": [shown.ids] * len(names), "val_probs": probs})
+    return pd.DataFrame({"name": names, "outcome": "learned", "val_probs": probs})
 
 
 def learning_curve(faces: FaceSet, config: Config) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 
 from sglib.analysis.plots.style import ONE, PALETTE, QUIET, TWO, legend_above, new
 
+LABELS = {"printed": "printed", "random": "random folds", "unseen": "people held out"}
 # estimate → colour and marker, so that neither carries the meaning alone
 LOOKS = {"printed": (TWO, "D"), "random": (PALETTE["dropout50"], "x"), "unseen": (ONE, "s")}
 
@@ -22,15 +23,15 @@ def estimates(table: pd.DataFrame, people: pd.DataFrame, *, ax: Axes | None = No
         ax.plot([row.new_low, row.new_high], [place] * 2, color=ONE, alpha=0.3, linewidth=6)
         of = people.loc[people["name"] == row.name, "accuracy"]
         ax.plot(of, [place] * len(of), "|", color=QUIET, markersize=9)
-        if pd.notna(row.others):
-            ends = [[row.others - row.low], [row.high - row.others]]
-            ax.errorbar(row.others, place, xerr=ends, fmt="o", color="black")
+        # not an error bar: where nobody errs, the interval lies below the estimate
+        ax.plot([row.low, row.high], [place] * 2, color="black")
+        ax.plot(row.others, place, "o", color="black")
         for name, (colour, marker) in LOOKS.items():
             ax.plot(getattr(row, name), place, marker, color=colour, markersize=6)
     ax.plot([], [], color=ONE, alpha=0.3, linewidth=6, label="expected")
     for name, (colour, marker) in LOOKS.items():
-        ax.plot([], [], marker, color=colour, label=name)
-    ax.errorbar([], [], xerr=[], fmt="o", color="black", label="other people")
+        ax.plot([], [], marker, color=colour, label=LABELS[name])
+    ax.plot([], [], "o-", color="black", label="other people")
     ax.plot([], [], "|", color=QUIET, label="one of them")
     ax.set(yticks=[], xlabel="accuracy", ylim=(len(table) - 0.5, -0.9))
     ax.grid(visible=False, axis="y")
@@ -39,7 +40,18 @@ def estimates(table: pd.DataFrame, people: pd.DataFrame, *, ax: Axes | None = No
     return ax
 
 
+def tell(table: pd.DataFrame) -> str:
+    """Say what `estimates` shows, for readers who cannot see it."""
+    columns = {**LABELS, "others": "other people"}
+    rows = [
+        f"{row['experiment']} "
+        + ", ".join(f"{told} {row[c]:.3f}" for c, told in columns.items() if pd.notna(row[c]))
+        for _, row in table.iterrows()
+    ]
+    return f"Accuracy by experiment: {'; '.join(rows)}."
+
+
 def _told(table: pd.DataFrame) -> str:
     means = table.loc[table["printed"].notna(), [*LOOKS, "others"]].astype(float).mean()
     known = means.dropna().map("{:.2f}".format)
-    return ", ".join(f"{name} {value}" for name, value in known.items())
+    return ", ".join(f"{LABELS.get(name, name)} {value}" for name, value in known.items())

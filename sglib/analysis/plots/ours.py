@@ -33,6 +33,7 @@ def staircase(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = ax or new(0.4 * len(steps) + 1.2)
     gains = 100 * steps["accuracy"].diff()
     ends = (steps[["low", "high"]].to_numpy().T - steps["accuracy"].to_numpy()) * [[-1], [1]]
+    ends = np.maximum(ends, 0)  # where nobody errs, the interval lies below the estimate
     places = np.arange(len(steps))
     ax.step(steps["accuracy"], places, where="post", color=QUIET)
     ax.errorbar(steps["accuracy"], places, xerr=ends, color="black", marker="o", linestyle="none")
