@@ -17,8 +17,8 @@ from sglib.studies.paper import PRINTED
 from sglib.studies.tables import words
 
 NAME = "eight_more_people"  # of the published table and figure
-# columns of that table in the README
-SHORT = ["experiment", "printed", "random", "unseen", "others", "low", "high", "copies", "people"]
+# columns of that table for a reader
+SHORT = ["experiment", "printed", "random", "unseen", "others", "low", "high", "copies"]
 ESTIMATES = {"printed": "printed", "random": RANDOM, "unseen": UNSEEN}
 _EXPECTED = {"clean": "unseen", "new_low": "new_low", "new_high": "new_high"}
 

@@ -88,7 +88,8 @@ def numbers(table: pd.DataFrame, name: str | list[str], value: str = "effect") -
         name: the column, or columns, that name a row.
         value: column of the number.
     """
-    names = table[[name] if isinstance(name, str) else name].agg(", ".join, axis=1)
+    columns = [name] if isinstance(name, str) else name
+    names = [", ".join(parts) for parts in zip(*(table[c] for c in columns), strict=True)]
     rows = zip(names, table[[value, "low", "high"]].itertuples(index=False), strict=True)
     return {name: tuple(map(float, row if row[1] == row[1] else row[:1])) for name, row in rows}
 
@@ -226,7 +227,7 @@ def truth(found: pd.DataFrame, table: pd.DataFrame) -> str:
         )
     told = [
         f"{row['estimate']} {row['mean']:.3f}, {points(row['error'])} points "
-        f"[{points(row['low'])}, {points(row['high'])}]{_holds(row)}, rank correlation "
+        f"[{points(row['low'])}, {points(row['high'])}], {_far(row)}, rank correlation "
         f"{row['rank']:+.2f} [{row['rank_low']:+.2f}, {row['rank_high']:+.2f}]".replace("-", "−")
         for _, row in found.iterrows()
     ]
@@ -235,10 +236,12 @@ def truth(found: pd.DataFrame, table: pd.DataFrame) -> str:
         + _expected(row)
         for _, row in table[table["printed"].isna()].iterrows()
     ]
+    nearest = found.loc[found["error"].abs().idxmin(), "estimate"]
     return (
         f"On {n} other people the {first['experiments']} experiments score "
-        f"**{first['others']:.3f}** on average. Estimates, their distance (95 %, t over n = {n} "
-        f"people) and order (n = {first['experiments']} experiments): {'; '.join(told)}. Ours: "
+        f"**{first['others']:.3f}** on average; nearest is what **{nearest}** told. Estimates, "
+        f"their distance (95 %, t over n = {n} people) and their order against that of the others "
+        f"(n = {first['experiments']} experiments): {'; '.join(told)}. Ours: "
         f"{'; '.join(ours)} (95 %, beta-binomial over people)."
     )
 
@@ -251,12 +254,14 @@ def truth_in_short(found: pd.DataFrame) -> list[str]:
     return [f"{text}{listing(told)}."] if people else []
 
 
-def _holds(row: pd.Series) -> str:
-    return " (**told the truth**, as far as they tell)" if row["low"] <= 0 <= row["high"] else ""
+def _far(row: pd.Series) -> str:
+    if row["low"] > 0 or row["high"] < 0:
+        return "**too high**" if row["error"] > 0 else "**too low**"
+    return "not contradicted"
 
 
 def _expected(row: pd.Series) -> str:
     if pd.isna(row["new_low"]):
-        return ", nothing was expected in print"
+        return ", no expectation was published before"
     inside = "inside" if row["new_low"] <= row["others"] <= row["new_high"] else "**outside**"
     return f", {inside} the expected {row['new_low']:.3f} to {row['new_high']:.3f}"

@@ -213,8 +213,10 @@ def eight_more_people(reports: Path) -> str:
         return ""
     table = pd.read_csv(path).filter(others.SHORT)
     return (
-        f"![Accuracy on people nobody trained on, by experiment](reports/figures/{others.NAME}.png)"
-        f"\n\n{markdown_table(table)}"
+        "What the other people of the public originals say, whom nobody trained on (notebook 09)."
+        "\n\n"
+        "![Accuracy on people nobody trained on, by experiment]"
+        f"(reports/figures/{others.NAME}.png)\n\n{markdown_table(table)}"
     )
 
 

@@ -99,11 +99,14 @@ def test_what_tells_the_truth_is_named(table, long):
     told = others.truth(table.assign(printed=table["others"]), long)
     text = phrases.truth(told, table)
     assert "points [−" in text
-    holds = told["low"].le(0) & told["high"].ge(0)
-    assert holds[0]
-    assert text.count("**told the truth**") == holds.sum()
+    assert "nearest is what **printed** told" in text
+    assert "+0.0 points" in text
+    assert "not contradicted" in text
     assert "`base` 1.000" in text
-    assert "nothing was expected in print" in text
+    assert "no expectation was published before" in text
+    sure = told.assign(low=[0.02, -0.1, -0.3], high=[0.1, 0.1, -0.1], error=[0.05, 0.0, -0.2])
+    text = phrases.truth(sure, table)
+    assert text.index("**too high**") < text.index("not contradicted") < text.index("**too low**")
     assert phrases.truth_in_short(told)[0].startswith("On 4 other people")
 
 

@@ -36,7 +36,7 @@ def estimates(table: pd.DataFrame, people: pd.DataFrame, *, ax: Axes | None = No
     ax.set(yticks=[], xlabel="accuracy", ylim=(len(table) - 0.5, -0.9))
     ax.grid(visible=False, axis="y")
     ax.spines["left"].set_visible(False)
-    legend_above(ax, n_columns=3, title=_told(table))
+    legend_above(ax, n_columns=2, title=_told(table))
     return ax
 
 
@@ -52,6 +52,6 @@ def tell(table: pd.DataFrame) -> str:
 
 
 def _told(table: pd.DataFrame) -> str:
-    means = table.loc[table["printed"].notna(), [*LOOKS, "others"]].astype(float).mean()
-    known = means.dropna().map("{:.2f}".format)
-    return ", ".join(f"{LABELS.get(name, name)} {value}" for name, value in known.items())
+    means = table.loc[table["printed"].notna(), [*LABELS, "others"]].astype(float).mean()
+    *told, found = means.map("{:.2f}".format)
+    return f"Told: {', '.join(told)}" + ("" if found == "nan" else f"; found: {found}")
