@@ -167,7 +167,7 @@ def test_the_figure_shows_every_row(table, long, plot_style):
     people = others.by(long, "person", as_one=False)
     ax = plots.estimates(table, people)
     assert [text.get_text() for text in ax.texts] == table["experiment"].to_list()
-    assert "printed 0.98" in ax.figure.legends[0].get_title().get_text()
+    assert "Told: 0.98, 0.90, 0.81; found: 0.9" in ax.figure.legends[0].get_title().get_text()
     assert "baseline, ConvNN_1 printed 0.976" in plots.tell(table)
 
 
