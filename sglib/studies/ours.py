@@ -18,15 +18,15 @@ from sglib.data.faces import FaceSet
 from sglib.data.splits import Split
 from sglib.data.synthetic import distort, renderer_digest
 from sglib.models.ensemble import Ensemble
-from sglib.models.files import Member, ModelFile
+from sglib.studies.final import ensemble_of
 from sglib.studies.fingerprint import fingerprint
 from sglib.studies.profiles import PROFILES, Config
-from sglib.studies.run import Run, run_study, spread
+from sglib.studies.run import Run, run_study, spread, trained
 from sglib.studies.store import RunStore
 from sglib.studies.tables import BY_NAME
-from sglib.training.fit import fit, outcome
+from sglib.training.fit import outcome
 from sglib.training.recipe import Recipe, fit_model
-from sglib.training.settings import Experiment, Fit
+from sglib.training.settings import Experiment
 
 METHOD = 4  # enters every key: raise it when the same recipe comes to give other numbers
 _N_COPIES, _DISTORT_SEED = 10, 77  # distorted copies of each photograph, the same for every row
@@ -125,17 +125,11 @@ def run_models(
     return run_study(runs, faces, store=store, jobs=config.n_jobs, label=label)
 
 
-def paper_model(row: Experiment, done: Fit) -> Ensemble:
-    """Return the network of a run of the paper's as one that answers pictures."""
-    member = Member(row.model, head=row.head)
-    return ModelFile(row.name, (member,), (done.weights,), scaling=row.scaling).ensemble()
-
-
 def _fit_paper(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
-    done = fit(run.row, faces, split, seed=(run.seed, run.fold))
-    found = _judged(paper_model(run.row, done), faces.subset(split.val))
+    done, columns = trained(run, faces, split)
     failed = outcome(done.history["train_acc"]) != "learned"
-    return found | {"model": run.row.model, "failed": failed, "seconds": done.seconds}
+    found = _judged(ensemble_of(run.row, done), faces.subset(split.val))
+    return columns | found | {"failed": failed}
 
 
 def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
