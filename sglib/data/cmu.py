@@ -30,7 +30,7 @@ ADVICE = "run `sglib data fetch-cmu`, or `sglib data fetch-cmu --from PATH` with
 SAME, OTHER = 12.0, 18.0
 _PHOTO = re.compile(
     r"([^_./]+)_(straight|forward|left|right|up)_(neutral|happy|sad|angry)_(open|eyes|sunglasses)"
-    r"(?:_[124])?\.(pgm|bad)"
+    r"(?:_[124])?(?:\.pgm)?\.(pgm|bad)"
 )
 
 log = logging.getLogger("sglib")
@@ -41,15 +41,19 @@ def cmu_path() -> Path:
     return course_dir().parent / "cmu" / "faces.npz"
 
 
-def fetch_cmu(source: str | Path | None = None) -> Path:
+def fetch_cmu(source: str | Path | None = None, *, train: FaceSet | None = None) -> Path:
     """Import the originals, see `read_originals`, and return their file.
 
-    Without a source it is UCI's archive, and nothing is done if the file is there.
+    Args:
+        source: None: UCI's archive, and nothing is done if the file is there.
+        train: a training set made of them: if it is of other people, nothing is written.
     """
     dest = cmu_path()
     if source is None and dest.exists():
         return dest
     faces = read_originals(str(source or URL))
+    if train is not None:
+        overlap(faces, train)
     try:
         with replacing(dest) as temporary, temporary.open("wb") as file:
             np.savez(file, **{field: getattr(faces, field) for field in FIELDS})

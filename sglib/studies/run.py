@@ -90,10 +90,16 @@ def plan(
     return spread(rows, faces, n_seeds=n_seeds, max_folds=max_folds)
 
 
-def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
+def trained(run: Run, faces: FaceSet, split: Split) -> tuple[Fit, dict[str, Any]]:
+    """Train a run's experiment; return the run as it ended, and the columns of its row."""
     kind, _, device = run.engine.partition("-")
     on = {"engine": kind, "device": device} if kind == "reference" else {"engine": run.engine}
-    return columns_of(run.row, fit(run.row, faces, split, seed=(run.seed, run.fold), **on))
+    done = fit(run.row, faces, split, seed=(run.seed, run.fold), **on)
+    return done, columns_of(run.row, done)
+
+
+def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
+    return trained(run, faces, split)[1]
 
 
 def columns_of(row: Experiment, done: Fit) -> dict[str, Any]:

@@ -190,10 +190,11 @@ def test_reduction_is_the_mean_of_squares(tmp_path):
     assert np.array_equal(smallest, small // 2)
 
 
-def test_bad_ones_are_left_out_in_every_size(stand_in, tmp_path, caplog):
+@pytest.mark.parametrize("ending", [".bad", ".pgm.bad"])
+def test_bad_ones_are_left_out_in_every_size(stand_in, tmp_path, caplog, ending):
     files = uci(stand_in, 1, 2)
     name = sorted(name for name in files if name.endswith("_4.pgm"))[7]
-    files[name.replace(".pgm", ".bad")] = files.pop(name)
+    files[name.replace(".pgm", ending)] = files.pop(name)
     with caplog.at_level("INFO", logger="sglib"):
         faces = cmu.read_originals(str(write_folder(tmp_path / "cmu", files)))
     assert len(faces) == len(stand_in) - 1

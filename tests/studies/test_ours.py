@@ -93,7 +93,7 @@ def test_another_device_has_other_keys(tiny_faces, monkeypatch):
 
 
 def test_runs_are_stored_and_not_repeated(tiny_faces, tmp_path, monkeypatch):
-    monkeypatch.setattr(ours, "_N_COPIES", 2)
+    monkeypatch.setattr(ours, "N_COPIES", 2)
     config, store = Config("smoke", jobs=1), RunStore(tmp_path)
     first = run_models({"tiny": TINY}, tiny_faces, config, store=store)
     assert [set(people) for people in first["copy_people"]] == [{"p0"}, {"p1"}]
