@@ -6,7 +6,7 @@ Skipped where no Chromium is, unless SGLIB_BROWSER says that there must be one.
 import pytest
 from browser_checks import accessibility, overflow
 
-NAMES = ("index", "00_first", "try", "live")
+NAMES = ("index", "00_first", "compare/index", "try", "live")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -49,3 +49,11 @@ def test_small_print_of_a_wide_figure_stays_readable_on_a_phone(opened):
     page = opened("00_first", viewport={"width": 360, "height": 800})
     label = page.locator("svg text").first
     assert label.bounding_box()["height"] >= 9
+
+
+def test_compared_runs_stand_beside_each_other_and_on_a_phone_under_each_other(opened):
+    for width, beside in ((1440, True), (360, False)):
+        page = opened("compare/index", viewport={"width": width, "height": 800})
+        first, second = page.locator(".columns").nth(1).locator("section").all()
+        tops = [section.bounding_box()["y"] for section in (first, second)]
+        assert (tops[0] == tops[1]) is beside
