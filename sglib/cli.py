@@ -15,7 +15,7 @@ import click
 
 from sglib import SglibError, __version__
 from sglib.data.faces import DATA_CHOICES
-from sglib.predict.command import Shard, predict
+from sglib.predict.command import Shard, evaluate, predict
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.tables import STUDIES
 from sglib.studies.tables import study as study_by_name
@@ -75,14 +75,19 @@ class Scheme(click.ParamType):
 
 
 class _Group(click.Group):
-    """A group that prints `SglibError` as one line and exits with 1."""
+    """A group that prints `SglibError`, or what is not installed, as one line and exits with 1."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().main(*args, **kwargs)
         except SglibError as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(1)
+            problem = str(error)
+        except ModuleNotFoundError as error:
+            if str(error.name).startswith("sglib"):
+                raise
+            problem = f"needs pip install '.[study]' (there is no {error.name})"
+        click.echo(f"error: {problem}", err=True)
+        sys.exit(1)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -93,6 +98,7 @@ def main() -> None:
 
 
 main.add_command(predict)
+main.add_command(evaluate)
 
 
 @main.group()
@@ -242,15 +248,32 @@ def study_merge(folders: tuple[str, ...], into: str | None) -> None:
     help="Another value for the notebooks' parameters cell.",
 )
 @click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar='"NAME=VALUE …"',
+    help="Given two times or more, with one notebook: a page that compares its runs.",
+)
+@click.option(
     "--published", is_flag=True, help="Run nothing: the pages of the outputs in the notebooks."
 )
-def report(only: tuple[str, ...], parameters: Any, published: bool, **values: Any) -> None:
+def report(
+    only: tuple[str, ...], parameters: Any, sets: tuple[str, ...], published: bool, **values: Any
+) -> None:
     """Run the notebook series and export it as HTML; prints the path of the index page."""
     config = _config(values)
-    from sglib.report.build import build_published, build_reports, literal
+    if sets and (len(sets) < 2 or len(only) != 1):
+        raise click.UsageError("--set is given two times or more, beside one --notebook")
+    from sglib.report import build
 
-    given = {name: literal(text) for name, text in parameters}
-    made = build_published() if published else build_reports(config, only=only, parameters=given)
+    given = {name: build.literal(text) for name, text in parameters}
+    if sets:
+        compared = [build.as_set(text) for text in sets]
+        made = build.build_comparison(config, only[0], compared, parameters=given)
+    elif published:
+        made = build.build_published()
+    else:
+        made = build.build_reports(config, only=only, parameters=given)
     click.echo(made)
 
 
@@ -274,7 +297,8 @@ def publish(from_runs: bool, **values: Any) -> None:
 def export(model: str, output: str | None) -> None:
     """Write a model for other programs: an ONNX file, or safetensors where FILE ends so.
 
-    NAME is a model that ships with the package, FILE a .safetensors file. Needs the extra [export].
+    NAME is a model that ships with the package, FILE a .safetensors file.
+    Needs the extras [study,export].
     """
     from sglib.models import files
 

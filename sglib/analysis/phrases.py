@@ -130,6 +130,19 @@ def verdicts(cells: pd.DataFrame) -> str:
     return f"Of the paper's {len(cells)} conclusions, by number. {' '.join(told)}"
 
 
+def gains(table: pd.DataFrame) -> str:
+    """Say which parts earn their place by the log loss, from `models.gains`."""
+    ends = table[["people_low", "seeds_low"]].min(axis=1, skipna=False)
+    sure = [f"{name} ({loss:+.3f})" for name, loss in _losses(table[ends > 0])]
+    other = [f"{name} ({loss:+.3f})" for name, loss in _losses(table[~(ends > 0)])]
+    text = "Fall of the log loss, more than people and seeds scatter: {}; not more: {}."
+    return text.format(listing(sure), listing(other)).replace("-", "−")
+
+
+def _losses(table: pd.DataFrame) -> Iterable[tuple[str, float]]:
+    return zip(table["comparison"].str.removeprefix("+ "), table["less_loss"], strict=True)
+
+
 def drop(row: pd.Series) -> str:
     """Say what the random split hides of one experiment, a row of `people.drop_table`."""
     return (

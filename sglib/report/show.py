@@ -11,6 +11,7 @@ import html
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from IPython.display import display
@@ -76,6 +77,7 @@ def figure(
     save: str = "",
     data: pd.DataFrame | None = None,
     lead: bool = False,
+    controls: Any = None,
 ) -> None:
     """Show a figure and its caption: as SVG where that is small, else as PNG; close it.
 
@@ -88,6 +90,7 @@ def figure(
         save: file name without ending for `reports/figures`.
         data: what is drawn, for download; default: read from lines, points and bars.
         lead: put it on the index page and in the README.
+        controls: a widget that JupyterLab shows in the figure's place; pages keep the figure.
 
     Raises:
         SglibError: no alternative text, or photographs of a set that must not be published.
@@ -100,7 +103,7 @@ def figure(
     if photos and _publishing() and "synthetic" not in (_page.get("data"), _page.get("stand_ins")):
         raise SglibError("show.figure: photographs are not published; draw show.photos(faces)")
     data = drawing.points(fig) if data is None and not photos else data
-    caption = _told(caption) if caption else ""
+    caption = _told(caption or alt) if caption or _page.get("smoke") else ""
     text = "" if photos else drawing.svg(fig)
     bundle, sizes = {"text/plain": f"[figure: {alt}]"}, {}
     if 0 < len(text) <= MAX_SVG:
@@ -111,6 +114,8 @@ def figure(
         sizes["image/png"] = {"width": width, "alt": alt}
     if data is not None:
         bundle["text/csv"] = drawing.csv(data)
+    if controls is not None and not _publishing():  # a committed widget has no kernel behind it
+        bundle = {**controls._repr_mimebundle_(), **bundle}
     about = {"alt": alt, "caption": caption, "photos": photos, "lead": lead, "name": save}
     _show(bundle, {"figure": about}, **sizes)
     if caption:
@@ -137,6 +142,7 @@ def table(
         lead: put it on the index page and in the README.
     """
     flat = drawing.flat(frame)
+    caption += f" ({_page['smoke']})" if _page.get("smoke") else ""
     markup = drawing.html_table(flat, caption="" if fold else caption)
     if fold:
         markup = f"<details><summary>{html.escape(caption or 'Table')}</summary>{markup}</details>"
@@ -156,7 +162,8 @@ def headline(text: str, *, numbers: Numbers | None = None, lead: bool = False) -
         lead: the one sentence that opens the index page and the README.
     """
     told = _told(text)
-    about = {"headline": told, "numbers": dict(numbers or {}), "lead": lead}
+    numbers = {} if _page.get("smoke") else dict(numbers or {})
+    about = {"headline": told, "numbers": numbers, "lead": lead}
     _show({"text/markdown": f"> {told}", "text/plain": told}, about)
 
 

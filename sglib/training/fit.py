@@ -1,6 +1,8 @@
 """One run, start to end: split, schedule, and the engine that suits the experiment."""
 
 import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -8,12 +10,13 @@ from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import Split
 from sglib.training.schedule import make_schedule
-from sglib.training.settings import METHODS_OF_TABLE_1, Experiment, Fit, FitData
+from sglib.training.settings import HISTORY, METHODS_OF_TABLE_1, Experiment, Fit, FitData
 
 log = logging.getLogger("sglib")
 
 ENGINES = ("auto", "reference", "compiled", "compiled-shuffled")
 LEARNS_AT = 0.7  # training accuracy; a run that learns anything ends above 0.85
+_PAUSE = 0.15  # seconds between two looks at a run
 MAX_TRIES = 10  # seeds until a run learns
 
 
@@ -69,6 +72,7 @@ def fit(
     seed: int | tuple[int, ...],
     engine: str = "auto",
     device: str = "cpu",
+    history: np.ndarray | None = None,
 ) -> Fit:
     """Train one network on the training part of a split and validate it on the other part.
 
@@ -80,6 +84,7 @@ def fit(
         seed: of every draw of this run, see `schedule.make_schedule`.
         engine: one of `ENGINES`.
         device: a PyTorch device for the reference engine.
+        history: float64 (n_epochs, len(HISTORY)), filled epoch by epoch: another thread may watch.
 
     Raises:
         SglibError: see `choose_engine`; or the set has no labels.
@@ -97,10 +102,27 @@ def fit(
     if chosen.startswith("compiled"):
         from sglib.training.compiled import fit_compiled
 
-        return fit_compiled(experiment, data, schedule, shuffled=chosen == "compiled-shuffled")
+        shuffled = chosen == "compiled-shuffled"
+        return fit_compiled(experiment, data, schedule, shuffled=shuffled, history=history)
     from sglib.training.reference import fit_reference
 
-    return fit_reference(experiment, data, schedule, device=device)
+    return fit_reference(experiment, data, schedule, device=device, history=history)
+
+
+def growing(
+    experiment: Experiment, faces: FaceSet, split: Split, *, seed: int = 0
+) -> Iterator[tuple[np.ndarray, Fit | None]]:
+    """Train in a thread; yield the history so far again and again, at last with the finished run.
+
+    Args:
+        experiment, faces, split, seed: as for `fit`.
+    """
+    history = np.full((experiment.n_epochs, len(HISTORY)), np.nan)
+    with ThreadPoolExecutor(1) as pool:  # the compiled engine releases the interpreter lock
+        run = pool.submit(fit, experiment, faces, split, seed=seed, history=history)
+        while wait([run], _PAUSE).not_done:
+            yield history.copy(), None
+        yield history, run.result()
 
 
 def fit_until_learned(

@@ -37,6 +37,7 @@ def fit_reference(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
     make_optimizer: Callable[..., torch.optim.Optimizer] = ADAM,
+    history: np.ndarray | None = None,
 ) -> Fit:
     """Train one network as the paper does, with the draws of `schedule`.
 
@@ -48,6 +49,7 @@ def fit_reference(
         dtype: float64 is for comparing engines.
         make_optimizer: from parameters, lr and weight_decay; another one than the paper's Adam is
             for comparing (`studies.controls`).
+        history: float64 (n_epochs, len(HISTORY)), filled epoch by epoch: others may watch it.
     """
     started = time.perf_counter()
     torch.manual_seed(schedule.torch_seed)
@@ -74,7 +76,7 @@ def fit_reference(
 
     # L2 is Adam's weight_decay: λw is added to the gradient, as formulas (1) and (3) say.
     optimizer = make_optimizer(model.parameters(), lr=experiment.lr, weight_decay=experiment.l2)
-    history: dict[str, list[float]] = {name: [] for name in HISTORY}
+    history = np.empty((experiment.n_epochs, len(HISTORY))) if history is None else history
     for epoch in range(experiment.n_epochs):
         model.train()
         losses, n_right = [], torch.zeros((), device=device, dtype=torch.int64)
@@ -93,14 +95,13 @@ def fit_reference(
             losses.append(loss.detach() * len(rows))
             n_right += (outputs.argmax(1) == labels[rows]).sum()
         # added up on the CPU: Apple's GPUs have no float64
-        history["fit_loss"].append(float(torch.stack(losses).cpu().double().sum()) / order.shape[1])
-        history["fit_acc"].append(float(n_right) / order.shape[1])
-        for part, x, y in (("train", images, labels), ("val", val_images, val_labels)):
-            loss_value, accuracy, probs = evaluate(model, x, y)
-            history[f"{part}_loss"].append(loss_value)
-            history[f"{part}_acc"].append(accuracy)
+        fit_loss = float(torch.stack(losses).cpu().double().sum()) / order.shape[1]
+        train_loss, train_acc, _ = evaluate(model, images, labels)
+        val_loss, val_acc, probs = evaluate(model, val_images, val_labels)
+        fit_acc = float(n_right) / order.shape[1]
+        history[epoch] = fit_loss, fit_acc, train_loss, train_acc, val_loss, val_acc
     return Fit(
-        history={name: np.array(values) for name, values in history.items()},
+        history={name: history[:, i].copy() for i, name in enumerate(HISTORY)},
         weights={k: v.float().cpu().numpy().copy() for k, v in model.state_dict().items()},
         val_probs=probs,
         engine=f"reference-{torch.device(device).type}",

@@ -6,6 +6,7 @@ import nbformat
 import pytest
 from report_fakes import executed
 
+from sglib.report.compare import write_comparison
 from sglib.report.pages import write_site
 
 
@@ -18,4 +19,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     earlier = executed("00_first", profile="full", data="course")
     nbformat.write(earlier, published / "00_first.ipynb")
     write_site(folder, published=published, command="sglib report --data <x>")
+    compared = folder / "compare"
+    compared.mkdir()
+    for number, profile in enumerate(("smoke", "paper"), start=1):
+        nbformat.write(executed("00_first", profile=profile), compared / f"00_first-{number}.ipynb")
+    sets = [{"profile": "smoke", "seeds": 2}, {"profile": "paper <b>", "seeds": 20}]
+    write_comparison(compared, sets, command="sglib report --set …")
     return folder
