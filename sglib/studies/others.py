@@ -20,7 +20,6 @@ from sglib.data.splits import Split
 from sglib.data.synthetic import TEST_FIRST, distort, render_faces
 from sglib.models import files
 from sglib.models.ensemble import to_unit
-from sglib.studies.final import ensemble_of
 from sglib.studies.ours import DISTORT_SEED, N_COPIES, SHIPPED
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.run import Run, plan, run, run_study, trained
@@ -134,7 +133,7 @@ def run_others(
 
 def _ask(run: Run, faces: FaceSet, split: Split, *, images: np.ndarray) -> dict[str, Any]:
     done, columns = trained(run, faces, split)
-    probs = ensemble_of(run.row, done).predict(images)
+    probs = paper_model(run.row, done).predict(images)
     return columns | {"val_probs": np.float32(probs).tolist()}
 
 
