@@ -12,7 +12,7 @@ PYTHON ?=#       the Python that makes .venv; empty: the first that fits
 
 PY := .venv/bin/python
 STAMP := .venv/.made-by-make
-EXTRAS := cluster,dev,export,faces,lab,test
+EXTRAS := cluster,dev,export,faces,lab,study,test
 OPTIONS = --profile $(strip $(PROFILE)) --data $(strip $(DATA)) \
   $(if $(strip $(SEEDS)),--seeds $(strip $(SEEDS))) $(if $(strip $(JOBS)),--jobs $(strip $(JOBS)))
 NBVAL = --nbval-lax --nbval-current-env --nbval-cell-timeout 120 \

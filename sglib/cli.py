@@ -14,7 +14,7 @@ import click
 
 from sglib import SglibError, __version__
 from sglib.data.faces import DATA_CHOICES
-from sglib.predict.command import Shard, predict
+from sglib.predict.command import Shard, evaluate, predict
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.tables import STUDIES
 from sglib.studies.tables import study as study_by_name
@@ -62,14 +62,19 @@ def _config(values: dict[str, Any]) -> Config:
 
 
 class _Group(click.Group):
-    """A group that prints `SglibError` as one line and exits with 1."""
+    """A group that prints `SglibError`, or what is not installed, as one line and exits with 1."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().main(*args, **kwargs)
         except SglibError as error:
-            click.echo(f"error: {error}", err=True)
-            sys.exit(1)
+            problem = str(error)
+        except ModuleNotFoundError as error:
+            if str(error.name).startswith("sglib"):
+                raise
+            problem = f"needs pip install '.[study]' (there is no {error.name})"
+        click.echo(f"error: {problem}", err=True)
+        sys.exit(1)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -80,6 +85,7 @@ def main() -> None:
 
 
 main.add_command(predict)
+main.add_command(evaluate)
 
 
 @main.group()
@@ -270,7 +276,8 @@ def publish(from_runs: bool, **values: Any) -> None:
 def export(model: str, output: str | None) -> None:
     """Write a model for other programs: an ONNX file, or safetensors where FILE ends so.
 
-    NAME is a model that ships with the package, FILE a .safetensors file. Needs the extra [export].
+    NAME is a model that ships with the package, FILE a .safetensors file.
+    Needs the extras [study,export].
     """
     from sglib.models import files
 

@@ -74,6 +74,25 @@ def span(numbers: Iterable[float]) -> str:
     return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
 
 
+def range_of(values: Iterable[float], digits: int = 1) -> str:
+    """Return values as one number, "0.95", or as a range, "0.94 to 0.96"."""
+    ends = dict.fromkeys(f"{end:.{digits}f}" for end in (min(values), max(values)))
+    return " to ".join(ends)
+
+
+def numbers(table: pd.DataFrame, name: str | list[str], value: str = "effect") -> dict[str, tuple]:
+    """Return (value, low, high) by name for `show.answer`; without an interval the value alone.
+
+    Args:
+        table: with columns low and high.
+        name: the column, or columns, that name a row.
+        value: column of the number.
+    """
+    names = table[[name] if isinstance(name, str) else name].agg(", ".join, axis=1)
+    rows = zip(names, table[[value, "low", "high"]].itertuples(index=False), strict=True)
+    return {name: tuple(map(float, row if row[1] == row[1] else row[:1])) for name, row in rows}
+
+
 def listing(words: Iterable[str]) -> str:
     """Return "a", "a and b" or "a, b and c"; "none" of nothing."""
     *first, last = list(words) or ["none"]
@@ -108,6 +127,19 @@ def verdicts(cells: pd.DataFrame) -> str:
         ]
         told.append(f"{_SIDES[question]}: {', '.join(words)}.")
     return f"Of the paper's {len(cells)} conclusions, by number. {' '.join(told)}"
+
+
+def gains(table: pd.DataFrame) -> str:
+    """Say which parts earn their place by the log loss, from `models.gains`."""
+    ends = table[["people_low", "seeds_low"]].min(axis=1, skipna=False)
+    sure = [f"{name} ({loss:+.3f})" for name, loss in _losses(table[ends > 0])]
+    other = [f"{name} ({loss:+.3f})" for name, loss in _losses(table[~(ends > 0)])]
+    text = "Fall of the log loss, more than people and seeds scatter: {}; not more: {}."
+    return text.format(listing(sure), listing(other)).replace("-", "−")
+
+
+def _losses(table: pd.DataFrame) -> Iterable[tuple[str, float]]:
+    return zip(table["comparison"].str.removeprefix("+ "), table["less_loss"], strict=True)
 
 
 def drop(row: pd.Series) -> str:
@@ -150,6 +182,27 @@ def captions(table: pd.DataFrame, joint: pd.DataFrame, order: pd.DataFrame, data
         f"{top['of']} lie inside 95 % of the repetitions; the next, {_reading(second)}, is {times} "
         "times less likely. More than two standard deviations off in validation accuracy: "
         f"{listing(far)}."
+    )
+
+
+def captions_in_short(joint: pd.DataFrame, data: str) -> str:
+    """Say in one line what an epoch chosen on the images it is reported on is worth.
+
+    Args:
+        joint: from `captions.joint`.
+        data: as for `captions`.
+    """
+    of = (joint["measure"] == "val_acc") & (joint["population"] == "learned")
+    mean = joint[of & (joint["scaling"] == "unit")].set_index("reading")["mean"]
+    if mean.empty:
+        return "No run learned, so no epoch can be chosen."
+    gain = points(mean["best accuracy"] - mean["last epoch"])
+    printed = printed_table().query("measure == 'val_acc'")["printed"].mean()
+    whose = "of these synthetic runs" if data.startswith("synthetic") else "of ours"
+    return (
+        f"Choosing the epoch on the images that are reported is worth {gain} points {whose}: best "
+        f"epoch {mean['best accuracy']:.3f}, last epoch {mean['last epoch']:.3f}; the paper prints "
+        f"{printed:.3f}."
     )
 
 

@@ -11,9 +11,9 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sglib import SglibError
 from sglib.data.faces import FaceSet
 
-N_FOLDS = 5
+N_FOLDS, N_GROUPS = 5, 4
 PEOPLE_BY = ("by picture", "by person")  # how `people_split` divides
-SCHEMES = ("holdout", "kfold", "person", "all")  # and people1, people2, …, see `make_split`
+SCHEMES = ("holdout", "kfold", "person", "groups", "all")  # and people1, people2, …
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,8 +40,9 @@ def n_folds(scheme: str, faces: FaceSet) -> int:
     """
     if scheme in ("holdout", "all"):
         return 1
-    if scheme == "person":
-        return len(_people(faces))
+    if scheme in ("person", "groups"):
+        n = len(_people(faces))
+        return n if scheme == "person" else min(n, N_GROUPS)
     if scheme != "kfold" and not 1 <= _n_known(scheme) < len(_people(faces)):
         n = len(_people(faces))
         raise SglibError(f"{scheme}: {faces.name} has {n} people, one must be left")
@@ -54,6 +55,7 @@ def make_split(faces: FaceSet, scheme: str, *, fold: int = 0, split_seed: int = 
     - `holdout`: the paper's 80 % / 20 % random split (§4.1), `int(0.2·N)` validation rows.
     - `kfold`: stratified 5-fold cross-validation (§2.4), shuffled by `split_seed`.
     - `person`: fold i holds out all images of the i-th person (in the order of their names).
+    - `groups`: the people are dealt to 4 groups in turn, fold i holds out the i-th group.
     - `all`: every row trains, none validates (§4.5, the model that is deployed).
     - `people4`, or any other number: all images of 4 people drawn at random train, those of all
       others validate; 5 draws count as folds (for learning curves).
@@ -77,8 +79,9 @@ def make_split(faces: FaceSet, scheme: str, *, fold: int = 0, split_seed: int = 
         folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=split_seed)
         return Split(scheme, fold, *list(folds.split(rows, faces.labels))[fold])
     people = _people(faces)
-    if scheme == "person":
-        known = faces.subjects != people[fold]
+    if scheme in ("person", "groups"):
+        held = people[fold :: len(people) if scheme == "person" else N_GROUPS]
+        known = ~np.isin(faces.subjects, held)
     else:
         drawn = np.random.default_rng((split_seed, fold)).permutation(people)
         known = np.isin(faces.subjects, drawn[: _n_known(scheme)])

@@ -188,7 +188,9 @@ def export_onnx(path: str | os.PathLike, model: ModelFile) -> Path:
         import onnxruntime
         import onnxscript  # noqa: F401  PyTorch's exporter needs it
     except ImportError as error:
-        raise SglibError(f"an ONNX file needs {error.name}: pip install '.[export]'") from error
+        raise SglibError(
+            f"an ONNX file needs {error.name}: pip install '.[study,export]'"
+        ) from error
     ensemble = model.ensemble()
     probe = np.random.default_rng(0).integers(0, 256, (33, HEIGHT, WIDTH), dtype=np.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

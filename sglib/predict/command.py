@@ -1,4 +1,4 @@
-"""The command `sglib predict`: parse, run, write rows, say what came of it.
+"""The commands `sglib predict` and `sglib evaluate`: parse, run, say what came of it.
 
 ONNX Runtime, Pillow and NumPy are imported when the command runs, so that `sglib --help` answers
 at once.
@@ -37,7 +37,44 @@ class Shard(click.ParamType):
         return int(which), int(count)
 
 
-@click.command()
+class Command(click.Command):
+    """A command that returns its exit status; its `SglibError` is one line and status 2."""
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Call it and exit."""
+        try:
+            status = super().invoke(ctx)
+        except SglibError as error:  # not 1: that is a run with some bad pictures
+            click.echo(f"error: {error}", err=True)
+            status = USAGE
+        sys.exit(status)
+
+
+model_option = click.option(
+    "--model",
+    default="base",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="A model that ships with the package, or an .onnx file.",
+)
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(1, 1000), help="Threads; default: one per processor."
+)
+threshold_option = click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    help="Sunglasses above this probability; default: the model's own.",
+)
+crop_option = click.option(
+    "--crop",
+    type=click.Choice(("none", "auto")),
+    default="none",
+    show_default=True,
+    help="auto finds the faces and frames head and shoulders (extra [faces]).",
+)
+
+
+@click.command(cls=Command)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("-o", "--output", metavar="FILE", help="Default: stdout.")
 @click.option(
@@ -45,26 +82,10 @@ class Shard(click.ParamType):
     type=click.Choice(FORMATS),
     help="Default: by the ending of FILE; else a table on a terminal, CSV elsewhere.",
 )
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1),
-    help="Sunglasses above this probability; default: the model's own.",
-)
-@click.option(
-    "--model",
-    default="base",
-    show_default=True,
-    metavar="NAME|FILE",
-    help="A model that ships with the package, or an .onnx file.",
-)
-@click.option("--jobs", type=click.IntRange(1, 1000), help="Threads; default: one per processor.")
-@click.option(
-    "--crop",
-    type=click.Choice(("none", "auto")),
-    default="none",
-    show_default=True,
-    help="auto finds the faces and frames head and shoulders (extra [faces]).",
-)
+@threshold_option
+@model_option
+@jobs_option
+@crop_option
 @click.option(
     "--explain",
     metavar="DIR",
@@ -76,7 +97,7 @@ class Shard(click.ParamType):
     default="1/1",
     help="Only every N-th file from the i-th on, as in a job array.",
 )
-def predict(paths: tuple[str, ...], **options: object) -> None:
+def predict(paths: tuple[str, ...], **options: object) -> int:
     """Tell of pictures whether the person wears sunglasses.
 
     PATH is a file, a folder (with the folders in it), a pattern in quotes, or - for a list of
@@ -84,12 +105,30 @@ def predict(paths: tuple[str, ...], **options: object) -> None:
     the command cannot be carried out; 130: interrupted, what was finished is written; 143: ended
     by SIGTERM, what was finished is in FILE.partial.
     """
-    try:
-        status = run(paths, **options)  # type: ignore[arg-type]
-    except SglibError as error:  # not 1: that is a run with some bad pictures
-        click.echo(f"error: {error}", err=True)
-        status = USAGE
-    sys.exit(status)
+    return run(paths, **options)  # type: ignore[arg-type]
+
+
+@click.command(cls=Command)
+@click.argument("folder", metavar="DIR")
+@click.option("--labels", "table", required=True, metavar="FILE", help="CSV: file, label.")
+@click.option("--group", metavar="COLUMN", help="Of FILE: what pictures share, such as person.")
+@click.option("--fpr", type=click.FloatRange(0, 1), default=0.01, show_default=True)
+@threshold_option
+@click.option("-o", "--output", metavar="FILE", help="Also write a page with the worst mistakes.")
+@model_option
+@crop_option
+def evaluate(folder: str, table: str, **options: object) -> int:
+    """Tell how right a model is on the pictures in DIR, whose answers are in a CSV file.
+
+    FILE has the columns file (a name below DIR) and label (0, 1, open or sunglasses), or the
+    paper's id and tag. Printed are accuracy, TPR, FPR with 95 % intervals (over groups, if --group
+    names them), calibration, and the threshold for the FPR of --fpr. Exit status 0: done; 1: some
+    labels or pictures could not be used; 2: the command cannot be carried out.
+    """
+    from sglib.predict import evaluate as work
+
+    _keep_inputs((table,), options["output"])  # type: ignore[arg-type]
+    return work.run(folder, table, **options)  # type: ignore[arg-type]
 
 
 def run(

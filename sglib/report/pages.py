@@ -18,6 +18,7 @@ from nbconvert.filters import Highlight2HTML, ansi2html, markdown2html
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
+from sglib.report.browser import write_pages
 from sglib.report.show import repetitions
 
 TITLE = "Sunglasses or not? A small-data paper, reproduced and questioned"
@@ -42,8 +43,8 @@ class Page:
         name: file name without its ending, `01_baseline`.
         title, question: first heading and the paragraph below it, plain text.
         answers: sentences computed from the run, in Markdown.
-        findings: what `show.headline` recorded (keys `headline`, `numbers`, `lead`), or the first
-            sentence of the answer.
+        findings: what `show.headline` recorded (keys `headline`, `lead`).
+        numbers: those of the findings and answers, by name.
         leads: outputs for the index page.
         provenance: what `show.provenance` recorded; empty where the notebook shows none.
         seconds: how long the notebook took; None where unknown.
@@ -54,6 +55,7 @@ class Page:
     question: str
     answers: list[str]
     findings: list[Mapping]
+    numbers: dict[str, Sequence[float]]
     leads: list[NotebookNode]
     provenance: Mapping
     seconds: float | None
@@ -79,15 +81,13 @@ def read_page(notebook: NotebookNode, name: str) -> Page:
     told = [(o, o.metadata.get("sglib", {})) for o in outputs(notebook) if "metadata" in o]
     facts = [about["provenance"] for _, about in told if "provenance" in about]
     answers = [about["answer"] for _, about in told if "answer" in about]
-    findings = [about for _, about in told if "headline" in about]
-    if answers and not findings:  # the answer's first sentence stands for it
-        first = re.split(r"(?<=[^\d][.!?])\s", answers[0], maxsplit=1)[0]
-        findings = [{"headline": first, "numbers": {}, "lead": False}]
+    numbers = [about["numbers"] for _, about in told if "numbers" in about]
     return Page(
         name,
         *_title_and_question(notebook, name),
         answers=answers,
-        findings=findings,
+        findings=[about for _, about in told if "headline" in about],
+        numbers={name: value for part in numbers for name, value in part.items()},
         leads=[o for o, about in told if _drawn(about).get("lead")],
         provenance=facts[-1] if facts else {},
         seconds=notebook.metadata.get("papermill", {}).get("duration"),
@@ -118,6 +118,7 @@ def write_site(folder: Path, *, published: Path, command: str) -> None:
             command=command,
         )
         (folder / f"{page.name}.html").write_text(finish(text), encoding="utf-8")
+    write_pages(folder)
     text = templates.get_template("contents.html.j2").render(
         pages=pages,
         notices=list(dict.fromkeys(n for p in pages for n in p.provenance.get("notices", ()))),
@@ -136,10 +137,7 @@ def compare(page: Page, published: Page) -> dict[str, object] | None:
     """
     if not published.provenance or published.key == page.key:
         return None
-    theirs, ours = (
-        {name: value for finding in p.findings for name, value in finding["numbers"].items()}
-        for p in (published, page)
-    )
+    theirs, ours = published.numbers, page.numbers
     both = [name for name in theirs if name in ours]
     rows = [(name, _interval(theirs[name]), _interval(ours[name])) for name in both]
     verdict = ""

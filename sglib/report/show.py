@@ -29,6 +29,7 @@ SYNTHETIC = (
 )
 STAND_INS = "The photographs are not published: the faces shown here are synthetic ones."
 MAX_SVG = 120_000  # characters; a drawing with more is shown as PNG
+Numbers = Mapping[str, tuple[float, ...]]
 _page: dict[str, str] = {}  # of the running notebook: "data", "smoke", "stand_ins"
 
 
@@ -151,17 +152,12 @@ def table(
     _save("tables", save, "csv", drawing.csv(flat).encode)
 
 
-def headline(
-    text: str,
-    *,
-    numbers: Mapping[str, tuple[float, float, float]] | None = None,
-    lead: bool = False,
-) -> None:
+def headline(text: str, *, numbers: Numbers | None = None, lead: bool = False) -> None:
     """Show the notebook's finding in one line, which the index page and the README repeat.
 
     Args:
         text: Markdown, computed from the run.
-        numbers: value, lower and upper end of its interval by name in words; the site sets them
+        numbers: (value, lower, upper end of its interval) by name in words; the site sets them
             beside the published ones and says whether a run on the same data agrees with them.
         lead: the one sentence that opens the index page and the README.
     """
@@ -171,10 +167,15 @@ def headline(
     _show({"text/markdown": f"> {told}", "text/plain": told}, about)
 
 
-def answer(text: str) -> None:
-    """Show the answer to the notebook's question: Markdown, computed from the run."""
+def answer(text: str, *, numbers: Numbers | None = None) -> None:
+    """Show the answer to the notebook's question: Markdown, computed from the run.
+
+    Args:
+        numbers: as for `headline`.
+    """
     told = _told(text)
-    _show({"text/markdown": f"> **Answer.** {told}", "text/plain": told}, {"answer": told})
+    about = {"answer": told, "numbers": dict(numbers or {})}
+    _show({"text/markdown": f"> **Answer.** {told}", "text/plain": told}, about)
 
 
 def photos(faces: FaceData) -> FaceData:

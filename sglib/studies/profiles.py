@@ -9,6 +9,7 @@ from sglib import SglibError
 from sglib.data.faces import DATA_CHOICES
 from sglib.files import check_device, n_usable_cpus
 from sglib.studies.tables import Study
+from sglib.training.settings import Experiment
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,13 @@ class Profile:
     n_folds: int | None = None  # how many folds of the scheme are run; None = all
     max_epochs: int | None = None  # upper limit on an experiment's epochs; None = as printed
 
+    def limit(self, row: Experiment) -> Experiment:
+        """Return the experiment with its epochs limited, under its name."""
+        return replace(row, n_epochs=min(row.n_epochs, self.max_epochs or row.n_epochs))
+
     def shorten(self, study: Study) -> Study:
-        """Return the study with the epochs limited; its rows keep their names."""
-        limit = self.max_epochs
-        if limit is None:
-            return study
-        return replace(
-            study, rows=tuple(replace(row, n_epochs=min(row.n_epochs, limit)) for row in study.rows)
-        )
+        """Return the study with the epochs of its rows limited."""
+        return replace(study, rows=tuple(map(self.limit, study.rows)))
 
 
 _PROFILES = (

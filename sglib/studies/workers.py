@@ -76,7 +76,7 @@ def _on_dask(work: Work, runs: Sequence[Any], faces: FaceSet, scheduler: str) ->
     try:
         import distributed
     except ImportError:
-        raise SglibError("a Dask cluster needs the extra: pip install '.[cluster]'") from None
+        raise SglibError("a Dask cluster needs the extra: pip install '.[study,cluster]'") from None
     try:
         client = distributed.Client(scheduler, timeout="10s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:

@@ -8,7 +8,14 @@ from sglib.data.faces import FaceSet
 from sglib.data.splits import PEOPLE_BY, SCHEMES, make_split, n_folds, people_split
 
 N, N_PEOPLE = 378, 12
-EVERY_SCHEME = {"holdout": 1, "kfold": 5, "person": 12, "all": 1, "people4": 5}  # and its folds
+EVERY_SCHEME = {
+    "holdout": 1,
+    "kfold": 5,
+    "person": 12,
+    "groups": 4,
+    "all": 1,
+    "people4": 5,
+}  # and its folds
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +52,15 @@ def test_a_split_is_disjoint_covers_all_and_is_sorted(course_like):
 def test_every_scheme_has_its_folds(course_like):
     assert {scheme: n_folds(scheme, course_like) for scheme in EVERY_SCHEME} == EVERY_SCHEME
     assert set(EVERY_SCHEME) == {*SCHEMES, "people4"}
+
+
+def test_groups_hold_out_each_person_once(course_like):
+    held = [
+        sorted(set(course_like.subjects[make_split(course_like, "groups", fold=fold).val]))
+        for fold in range(4)
+    ]
+    assert [len(group) for group in held] == [3] * 4
+    assert sorted(person for group in held for person in group) == sorted(set(course_like.subjects))
 
 
 def test_the_hold_out_has_the_papers_sizes(course_like):
@@ -124,7 +140,12 @@ def nameless(faces):
 @pytest.mark.parametrize(
     ("change", "scheme", "fold", "message"),
     [
-        (None, "loo", 0, "no split scheme 'loo'; there are: holdout, kfold, person, all, people1"),
+        (
+            None,
+            "loo",
+            0,
+            "no split scheme 'loo'; there are: holdout, kfold, person, groups, all, people1",
+        ),
         (None, "kfold", 5, r"fold must be in \[0, 4\] for kfold, got 5"),
         (None, "person", 12, r"fold must be in \[0, 11\] for person, got 12"),
         (None, "people0", 0, "people0: like has 12 people, one must be left"),

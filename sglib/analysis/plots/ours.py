@@ -60,15 +60,13 @@ def per_person(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def against(table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Return the differences of `people.model_table` to its reference, the largest first."""
-    found = table.drop(index=reference)[["difference", "diff_low", "diff_high"]]
-    found = found.set_axis(["effect", "low", "high"], axis=1).sort_values("effect")[::-1]
-    return found.reset_index(names="comparison").assign(reference=reference)
-
-
 def changes(differences: pd.DataFrame) -> Axes:
-    """Draw what each change to a model costs or brings on distorted copies, from `against`."""
+    """Draw what each change to a model costs or brings on distorted copies.
+
+    Args:
+        differences: from `models.gains`, of one reference.
+    """
+    differences = differences.sort_values("effect", ascending=False)
     ax = forest(differences)
     ax.set_xlabel(f"accuracy minus that of {differences['reference'].iloc[0]} (points)")
     top = differences.iloc[0]
