@@ -128,9 +128,9 @@ def test_the_surest_pictures_are_the_least_and_most_likely_of_their_class(tiny_f
     with torch.no_grad():
         inputs = torch.from_numpy(tiny_faces.images)[:, None].float() / 255
         probs = network.eval()(inputs).softmax(1).numpy()[np.arange(40), tiny_faces.labels]
-    images, maps, titles = maps.surest(row, done, tiny_faces)
+    images, found, titles = maps.surest(row, done, tiny_faces)
     order = np.argsort(probs)
     assert np.array_equal(images, tiny_faces.images[[*order[:2], *order[-2:]]])
-    assert maps.shape == (4, 30, 32)
+    assert found.shape == (4, 30, 32)
     word = ("open", "sunglasses")[tiny_faces.labels[order[0]]]
     assert titles[0] == f"{word}\n{probs[order[0]]:.2f}"

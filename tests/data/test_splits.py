@@ -174,12 +174,11 @@ def test_unknown_people_are_no_obstacle_elsewhere(course_like):
 
 def test_both_ways_to_split_train_on_the_same_people(course_like):
     picture, person = (people_split(course_like, by, 9, seed=2) for by in PEOPLE_BY)
-    seen, unseen = (set(course_like.subjects[rows]) for rows in (person.train, person.val))
+    parts = (person.train, person.val, picture.train, picture.val)
+    seen, unseen, *both = (set(course_like.subjects[rows]) for rows in parts)
     assert len(seen) == 9
     assert not seen & unseen
-    assert (
-        set(course_like.subjects[picture.train]) == seen == set(course_like.subjects[picture.val])
-    )
+    assert both == [seen, seen]
     assert not set(picture.train) & set(picture.val)
     assert sorted([*picture.train, *picture.val]) == sorted(person.train)
     assert len(picture.val) == pytest.approx(len(person.train) / 5, abs=1)
