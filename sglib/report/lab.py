@@ -94,12 +94,12 @@ class Playground:
         """Return training and validation accuracy of the runs that are kept, after the last epoch.
 
         Returns:
-            run, training, validation, gap (points).
+            run, training, validation, gap: the difference of the two.
         """
         ends = [history[-1, [HISTORY.index(m) for m in MEASURES]] for history in self.runs.values()]
         table = pd.DataFrame(ends, columns=["training", "validation"])
         table.insert(0, "run", list(self.runs))
-        return table.assign(gap=100 * (table["training"] - table["validation"]))
+        return table.assign(gap=table["training"] - table["validation"])
 
     def controls(self) -> Any:
         """Return the widget that sets all this by hand; None, and a line, without ipywidgets."""

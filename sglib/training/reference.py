@@ -4,9 +4,13 @@ Source: paper §4.1. Any network, any device; the compiled engine does the same 
 paper's two on a CPU and is held to this.
 """
 
+import contextlib
 import functools
+import importlib
+import sys
 import time
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -18,9 +22,40 @@ from sglib.models.networks import build
 from sglib.training.schedule import Schedule
 from sglib.training.settings import HISTORY, Experiment, Fit, FitData, scale_pixels
 
+
+class _Outside(types.ModuleType):
+    """Stands in for torch's compiler, which an optimizer imports only to tell it to stay out.
+
+    That import takes two seconds of every process. Whoever asks for more gets the real one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("torch._dynamo")
+        self.disable, self.graph_break = (lambda function, *_, **__: function), (lambda: None)
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        sys.modules.pop(self.__name__, None)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextlib.contextmanager
+def without_compiler() -> Iterator[None]:
+    """Keep the optimizers of PyTorch from importing its compiler, if that has not happened yet."""
+    stand_in = _Outside()
+    there = sys.modules.setdefault(stand_in.__name__, stand_in)
+    try:
+        yield
+    finally:
+        if there is stand_in and sys.modules.get(stand_in.__name__) is stand_in:
+            del sys.modules[stand_in.__name__]
+
+
 ADAM = functools.partial(torch.optim.Adam, fused=True)
 
 
+@without_compiler()
 @torch.random.fork_rng(devices=[])
 def fit_reference(
     experiment: Experiment,

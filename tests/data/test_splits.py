@@ -5,7 +5,7 @@ import pytest
 
 from sglib import SglibError
 from sglib.data.faces import FaceSet
-from sglib.data.splits import SCHEMES, make_split, n_folds
+from sglib.data.splits import PEOPLE_BY, SCHEMES, make_split, n_folds, people_split
 
 N, N_PEOPLE = 378, 12
 EVERY_SCHEME = {
@@ -167,3 +167,17 @@ def test_what_cannot_be_split_is_refused(course_like, change, scheme, fold, mess
 def test_unknown_people_are_no_obstacle_elsewhere(course_like):
     for scheme in ("holdout", "kfold", "all"):
         assert make_split(nameless(course_like), scheme).train.size
+
+
+def test_both_ways_to_split_train_on_the_same_people(course_like):
+    picture, person = (people_split(course_like, by, 9, seed=2) for by in PEOPLE_BY)
+    parts = (person.train, person.val, picture.train, picture.val)
+    seen, unseen, *both = (set(course_like.subjects[rows]) for rows in parts)
+    assert len(seen) == 9
+    assert not seen & unseen
+    assert both == [seen, seen]
+    assert not set(picture.train) & set(picture.val)
+    assert sorted([*picture.train, *picture.val]) == sorted(person.train)
+    assert len(picture.val) == pytest.approx(len(person.train) / 5, abs=1)
+    with pytest.raises(SglibError, match="by picture or by person, got 'by hand'"):
+        people_split(course_like, "by hand", 9)

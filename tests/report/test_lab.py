@@ -42,7 +42,7 @@ def test_a_run_is_drawn_as_it_grows_and_kept_under_its_settings(play, tiny_faces
     assert experiment == SHORT
     assert len(set(tiny_faces.subjects[rows])) == 1  # the fourth person's
     table = play.table()
-    assert table["gap"][0] == pytest.approx(100 * (history[-1, 3] - history[-1, 5]))
+    assert table["gap"][0] == pytest.approx(history[-1, 3] - history[-1, 5])
 
 
 def test_the_last_runs_are_kept_once_each_and_the_newest_is_last(play):
