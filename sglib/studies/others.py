@@ -133,7 +133,7 @@ def run_others(
 
 def _ask(run: Run, faces: FaceSet, split: Split, *, images: np.ndarray) -> dict[str, Any]:
     done, columns = trained(run, faces, split)
-    probs = paper_model(run.row, done).predict(images)
+    probs = ensemble_of(run.row, done).predict(images)
     return columns | {"val_probs": np.float32(probs).tolist()}
 
 

@@ -12,7 +12,7 @@ from sglib.data.faces import FaceData, FaceSet
 from sglib.data.splits import make_split
 from sglib.data.synthetic import render_faces
 from sglib.studies import others
-from sglib.studies.ours import paper_model
+from sglib.studies.final import ensemble_of
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.store import RunStore
 from sglib.studies.tables import BY_NAME, STUDIES
@@ -104,7 +104,7 @@ def test_runs_train_on_everything_and_answer_for_the_others(
     assert (found["n_train"], found["n_val"], found["scheme"]) == (40, 0, "all")
     assert found["digest"] == tiny_faces.digest
     done = fit(row, tiny_faces, make_split(tiny_faces, "all"), seed=(0, 0))
-    expected = paper_model(row, done).predict(others.exam(asked).images)
+    expected = ensemble_of(row, done).predict(others.exam(asked).images)
     np.testing.assert_allclose(found["val_probs"], expected, atol=1e-5)
     monkeypatch.setattr(others, "trained", None)  # a second call runs nothing
     assert others.run_others(tiny_faces, asked, SMOKE, store=store)["key"][0] == found["key"]
