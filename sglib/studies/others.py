@@ -20,6 +20,7 @@ from sglib.data.splits import Split
 from sglib.data.synthetic import TEST_FIRST, distort, render_faces
 from sglib.models import files
 from sglib.models.ensemble import to_unit
+from sglib.studies.final import ensemble_of
 from sglib.studies.ours import DISTORT_SEED, N_COPIES, SHIPPED
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.run import Run, plan, run, run_study, trained
