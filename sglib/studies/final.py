@@ -10,10 +10,12 @@ from sglib.data.splits import make_split
 from sglib.files import models_dir, replacing
 from sglib.metrics import accuracy, to_preds
 from sglib.models import files as model_files
+from sglib.models.ensemble import Ensemble
 from sglib.models.files import Member, ModelFile
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.tables import study
 from sglib.training.fit import fit_until_learned
+from sglib.training.settings import Experiment, Fit
 
 FINAL = ("final_1", "final_2")
 
@@ -39,6 +41,12 @@ def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, Model
             notes={"settings": row.settings(), "engine": done.engine, "profile": config.profile},
         )
     return models
+
+
+def ensemble_of(row: Experiment, done: Fit) -> Ensemble:
+    """Return the network that a run of an experiment trained, as a model that answers."""
+    member = Member(row.model, head=row.head)
+    return ModelFile(row.name, (member,), (done.weights,), scaling=row.scaling).ensemble()
 
 
 def save(
