@@ -1,13 +1,14 @@
 """How well framing is judged and faces are found: on people left out, enlarged and wrongly framed.
 
 The portraits are the training photographs of the course set (or the synthetic people), enlarged
-4 to 8 times, so that heads have 70 pixels and more. `--write` makes the numbers of
+so that heads have 50 pixels and more. `--write` makes the numbers of
 `sglib/predict/resources/framing.npy` from them.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
+import skimage.data
 from _common import Row, parser, write_results
 from PIL import Image
 
@@ -15,9 +16,14 @@ from sglib.data import load_data
 from sglib.data.faces import FaceSet
 from sglib.data.synthetic import distort
 from sglib.predict import crop
+from sglib.predict.pictures import PictureError, fit
 
+FOREIGN = (  # neither people nor heads
+    *("brick", "cat", "cell", "clock", "coffee", "coins", "colorwheel", "grass", "gravel"),
+    *("hubble_deep_field", "immunohistochemistry", "microaneurysms", "moon", "page", "rocket"),
+    "text",
+)
 SHRINKAGE = 1.0  # of the covariance, in units of its mean variance
-ZOOMS = (4, 6, 8)
 SHARE_BELOW = 0.01  # of distorted photographs of people left out: likeness below 0
 
 
@@ -76,8 +82,22 @@ def _bad(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.block([[quarters[a], quarters[b]], [quarters[c], quarters[d]]])
 
 
+def foreign(rng: np.random.Generator) -> dict[str, list[np.ndarray]]:
+    """Return pictures of other things, grey, and parts of them: those in scikit-image's wheel."""
+    whole = [np.asarray(Image.fromarray(getattr(skimage.data, x)()).convert("L")) for x in FOREIGN]
+    parts = []
+    for gray in whole:
+        height, width = gray.shape
+        for _ in range(20):
+            tall = rng.uniform(0.3, 1) * min(height, width * 30 / 32)
+            top, left = rng.uniform(0, height - tall), rng.uniform(0, width - tall * 32 / 30)
+            part = gray[int(top) : int(top + tall), int(left) : int(left + tall * 32 / 30)]
+            parts.append(np.ascontiguousarray(part))
+    return {"other things": whole, "parts of them": parts}
+
+
 def discriminant(good: np.ndarray, bad: np.ndarray) -> np.ndarray:
-    """Return the weights (330,) of Fisher's linear discriminant with a shrunk covariance."""
+    """Return the weights (192,) of Fisher's linear discriminant with a shrunk covariance."""
     a, b = crop.edges(good), crop.edges(bad)
     covariance = (np.cov(a.T) + np.cov(b.T)) / 2
     covariance += SHRINKAGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
@@ -115,38 +135,71 @@ def measure(faces: FaceSet, *, write: bool) -> list[Row]:
     }
     noise = rng.integers(0, 256, (1000, 30, 32), dtype=np.uint8)
     blank = np.repeat(np.arange(256, dtype=np.uint8), 960).reshape(-1, 30, 32)
+    mean, others = np.mean([weights for _, weights in parts], 0), foreign(rng)
     for name, images in {"noise": noise, "blank": blank}.items():
-        kinds[name] = crop.edges(images) @ parts[0][1]
+        kinds[name] = crop.edges(images) @ mean
+    for name, grays in others.items():
+        kinds[name] = crop.edges(np.stack([fit(gray) for gray in grays])) @ mean
     rows = [
         Row(f"hint: {name}", 100 * float((x < limit).mean()), "%", None, len(x))
         for name, x in kinds.items()
     ]
-    for zoom in ZOOMS:
-        found: dict[int, list[bool]] = {0: [], 1: []}
+    for scene, enlarge in SCENES.items():
+        found: dict[int, list[str]] = {0: [], 1: []}
         for one, weights in parts:
             crop._discriminant = lambda weights=weights: (weights, limit)
             for image, label in zip(one.images, one.labels, strict=True):
-                large = Image.fromarray(image).resize(
-                    (32 * zoom, 30 * zoom), Image.Resampling.BICUBIC
-                )
-                found[int(label)].append(is_found(finder, np.asarray(large)))
+                found[int(label)].append(finds(finder, *enlarge(image)))
         for label, name in enumerate(("open", "sunglasses")):
-            share = 100 * float(np.mean(found[label]))
-            rows.append(
-                Row(f"found, {name}, enlarged {zoom} times", share, "%", None, len(found[label]))
-            )
+            for how in ("face", "whole"):
+                share = 100 * found[label].count(how) / len(found[label])
+                rows.append(Row(f"{scene}: {name}, {how}", share, "%", None, len(found[label])))
+    crop._discriminant = lambda: (mean, limit)
+    for name, grays in others.items():
+        alarms = [finds(finder, gray, None) != "nothing" for gray in grays]
+        rows.append(Row(f"answered: {name}", 100 * np.mean(alarms), "%", None, len(grays)))
     return rows
 
 
-def is_found(finder: crop.FaceFinder, gray: np.ndarray) -> bool:
-    """Return whether there is one face, whose frame is about the whole picture."""
+def enlarged(image: np.ndarray, zoom: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Return a portrait so many times as large, and where it lies: left, top, width, height."""
+    size = (32 * zoom, 30 * zoom)
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)), (0, 0, *size)
+
+
+def in_a_scene(image: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Return a portrait, 4 times as large, off the middle of a picture of twice its size."""
+    large, (_, _, wide, tall) = enlarged(image, 4)
+    return np.pad(large, ((20, 100), (90, 38)), mode="edge"), (90, 20, wide, tall)
+
+
+SCENES = {
+    "enlarged 4 times": lambda image: enlarged(image, 4),
+    "enlarged 8 times": lambda image: enlarged(image, 8),
+    "in a larger picture": in_a_scene,
+}
+
+
+def finds(
+    finder: crop.FaceFinder, gray: np.ndarray, where: tuple[int, int, int, int] | None
+) -> str:
+    """Return how a portrait is found: `face`, taken `whole`, `elsewhere`, or `nothing`.
+
+    It is found if there is one face, whose frame is about where the portrait is.
+    """
     faces = finder.faces(gray)
-    if len(faces) != 1:
-        return False
+    if not len(faces):
+        try:
+            return "whole" if finder(gray) else "nothing"
+        except PictureError:
+            return "nothing"
+    if where is None or len(faces) > 1:
+        return "elsewhere"
     left, top, wide, tall = crop.place(faces[0])
-    height, width = gray.shape
-    off = max(abs(left + wide / 2 - width / 2) / width, abs(top + tall / 2 - height / 2) / height)
-    return off < 0.25 and 0.6 < tall / height < 1.6
+    x, y, width, height = where
+    across, down = left + wide / 2 - x - width / 2, top + tall / 2 - y - height / 2
+    off = max(abs(across) / width, abs(down) / height)
+    return "face" if off < 0.25 and 0.6 < tall / height < 1.6 else "elsewhere"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -159,7 +212,10 @@ def main(arguments: list[str] | None = None) -> None:
     for row in rows:
         print(f"{row.what}: {row.value:.1f} % of {row.n}")
     write_results(
-        "portraits", rows, ("numpy", "pillow", "opencv-python-headless"), table=chosen.table
+        "portraits",
+        rows,
+        ("numpy", "pillow", "opencv-python-headless", "scikit-image"),
+        table=chosen.table,
     )
 
 

@@ -208,3 +208,16 @@ def _same_processors():
     torch.set_num_threads(1)
     if before is not None:
         os.sched_setaffinity(0, before)
+
+
+def test_outside_counts_what_is_called_sunglasses(bench, tmp_path):
+    pytest.importorskip("skimage")
+    outside, table = bench("outside"), tmp_path / "outside.csv"
+    face = np.arange(625, dtype=np.uint8).reshape(25, 25)
+    assert outside.framed(face, 25, "edge").shape == (30, 32)
+    assert outside.framed(face, 13, "white")[0, 0] == 255
+    outside.main(["--table", str(table)])
+    found = lines(table)
+    assert {row["n"] for row in found} == {"100"}
+    assert len({row["model"] for row in found}) * 21 == len(found)
+    assert all(0 <= float(row["called_sunglasses"]) <= 1 for row in found)

@@ -10,7 +10,7 @@ import pytest
 SERIES = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 NOTEBOOKS = pytest.mark.parametrize("path", SERIES, ids=lambda path: path.stem)
 TITLES = ("data", "baseline", "augmentation", "l2", "dropout", "captions", "generalisation")
-TITLES += ("verdicts", "better")
+TITLES += ("verdicts", "better", "eight_more_people", "playground")
 HEADINGS = ("## Method", "## Answer", "## What would change it", "## Appendix")
 PARAMETERS = {"profile": "smoke", "data": "auto", "seeds": None, "jobs": None, "device": "cpu"}
 LONGEST = 15

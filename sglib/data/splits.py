@@ -3,7 +3,7 @@
 The drawing is scikit-learn's; this module names the schemes and checks the input.
 """
 
-import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, train_test_split
@@ -16,28 +16,15 @@ PEOPLE_BY = ("by picture", "by person")  # how `people_split` divides
 SCHEMES = ("holdout", "kfold", "person", "groups", "all")  # and people1, people2, …
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Split:
-    """Row numbers of one training and one validation part.
+class Split(NamedTuple):
+    """Row numbers of a training and a validation part: int64, sorted, disjoint."""
 
-    Args:
-        scheme: one of `SCHEMES`, or people1, people2, …
-        fold: number of the fold within the scheme, from 0.
-        train, val: int64, sorted row numbers; disjoint.
-    """
-
-    scheme: str
-    fold: int
     train: np.ndarray
     val: np.ndarray
 
 
 def n_folds(scheme: str, faces: FaceSet) -> int:
-    """Return how many folds a scheme has on this set.
-
-    Raises:
-        SglibError: unknown scheme, or the set lacks the people that it needs.
-    """
+    """Return how many folds a scheme has on this set; `SglibError` where it cannot be used."""
     if scheme in ("holdout", "all"):
         return 1
     if scheme in ("person", "groups"):
@@ -70,14 +57,14 @@ def make_split(faces: FaceSet, scheme: str, *, fold: int = 0, split_seed: int = 
         raise SglibError(f"{faces.name}: the labels are held back, cannot split")
     rows = np.arange(len(faces))
     if scheme == "all":
-        return Split(scheme, fold, rows, rows[:0])
+        return Split(rows, rows[:0])
     if scheme == "holdout":
         n_val = int(0.2 * len(faces))
-        train, val = train_test_split(rows, test_size=n_val, random_state=split_seed)
-        return Split(scheme, fold, np.sort(train), np.sort(val))
+        parts = train_test_split(rows, test_size=n_val, random_state=split_seed)
+        return Split(*map(np.sort, parts))
     if scheme == "kfold":
         folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=split_seed)
-        return Split(scheme, fold, *list(folds.split(rows, faces.labels))[fold])
+        return Split(*list(folds.split(rows, faces.labels))[fold])
     people = _people(faces)
     if scheme in ("person", "groups"):
         held = people[fold :: len(people) if scheme == "person" else N_GROUPS]
@@ -85,7 +72,7 @@ def make_split(faces: FaceSet, scheme: str, *, fold: int = 0, split_seed: int = 
     else:
         drawn = np.random.default_rng((split_seed, fold)).permutation(people)
         known = np.isin(faces.subjects, drawn[: _n_known(scheme)])
-    return Split(scheme, fold, rows[known], rows[~known])
+    return Split(rows[known], rows[~known])
 
 
 def people_split(faces: FaceSet, by: str, n_people: int, *, seed: int = 0) -> Split:
@@ -104,11 +91,10 @@ def people_split(faces: FaceSet, by: str, n_people: int, *, seed: int = 0) -> Sp
     if by == "by person":
         return drawn
     within = make_split(faces.subset(drawn.train), "kfold", split_seed=seed)
-    return Split("kfold", 0, drawn.train[within.train], drawn.train[within.val])
+    return Split(drawn.train[within.train], drawn.train[within.val])
 
 
 def _n_known(scheme: str) -> int:
-    """Return the number of `people4`."""
     number = scheme.removeprefix("people")
     if not scheme.startswith("people") or not number.isdecimal():
         known = ", ".join(SCHEMES)

@@ -17,6 +17,7 @@ import onnxruntime
 from sglib import SglibError
 from sglib.files import n_usable_cpus
 from sglib.predict import pictures
+from sglib.predict.crop import FaceFinder, likeness
 from sglib.predict.files import Search
 from sglib.predict.pictures import CLASSES, HEIGHT, WIDTH, Picture
 from sglib.predict.writers import Answer
@@ -40,6 +41,8 @@ _METADATA = {  # what a model file says of itself → how it is checked
     "sglib_version": lambda x: isinstance(x, str),
 }
 _IN, _OUT = ("images", "tensor(uint8)"), ("probability", "tensor(float)")
+
+HINT = ", but unlike the training pictures: try --crop auto"
 
 Chunk = tuple[list[Answer], np.ndarray]  # answers, and what the networks saw: uint8 (N, 30, 32)
 Framing = Callable[[np.ndarray], list[tuple[np.ndarray, str]]]  # grey picture → frames, notes
@@ -221,6 +224,9 @@ class Classifier:
         labels: list[str | None] = [None] * len(images)
         for i, prob in zip(good, self.probabilities(seen[good]).tolist(), strict=True):
             probs[i], labels[i] = prob, CLASSES[int(prob > limit)]
+        if frames is _whole and good:
+            for i, like in zip(good, likeness(seen[good]).tolist(), strict=True):
+                statuses[i] += HINT if like < 0 else ""
         return list(map(Answer, names, labels, probs, statuses)), seen
 
 
@@ -232,8 +238,6 @@ def _framing(crop: str) -> Framing:
     if crop == "none":
         return _whole
     if crop == "auto":
-        from sglib.predict.crop import FaceFinder
-
         return FaceFinder()
     raise SglibError(f"crop must be none or auto, got {crop!r}")
 

@@ -17,37 +17,46 @@ from sglib import SglibError
 from sglib.predict.pictures import HEIGHT, WIDTH, PictureError, fit
 
 RESOURCES = Path(__file__).parent / "resources"
-CELL = 3  # pixels: side of the squares over which edges are averaged
 # Of YuNet's boxes on the training photographs: the frame's height in box heights, its middle below
 # the box's middle, and how far to the side it lies for a nose that is one box height off the eyes.
 _HEIGHT, _BELOW, _ASIDE = 2.26, -0.05, -2.39
 # YuNet's score of a sure face, of a face, and of what may be one: it must fill this share of the
 # picture's height, and be framed like the training pictures.
 _SURE, _FACE, _LEAST, _FILLS = 0.8, 0.6, 0.05, (0.5, 2.0)
+# The likeness from which a picture without a find is itself a portrait: YuNet misses heads that
+# are tilted back. Of the photographs of people left out, 99 in 100 are above.
+_PORTRAIT = 1.0
 _SMALL, _LARGE = 192, (384, 1024)  # longer sides at which faces are sought: of portraits, of groups
 _BORDER = 96  # pixels around them, for heads that fill the picture
 
 
 def edges(images: np.ndarray) -> np.ndarray:
-    """Return where edges of which direction are, float32 (N, 330), whatever light and contrast.
+    """Return where edges of which direction are, float32 (N, 192), whatever light and contrast.
 
-    Cosine and sine of twice the gradient's angle, and 1, each weighted by the gradient's size
-    relative to the picture's, averaged over squares of 3×3 pixels.
+    At half the size: cosine and sine of twice the gradient's angle, and 1, each weighted by the
+    gradient's size relative to the picture's, averaged over squares of 2×2.
 
     Args:
         images: uint8 (N, 30, 32).
     """
-    x = np.pad(images.astype(np.float32), ((0, 0), (2, 2), (2, 2)), mode="edge")
-    for _ in "hw":  # a 3×3 binomial blur: noise has edges in all directions
-        x = (x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]).transpose(0, 2, 1) / 4  # (N, W, H-2), back
+    x = _halved(images.astype(np.float32))  # (N, 15, 16)
+    x = np.pad(x, ((0, 0), (1, 1), (1, 1)), mode="edge")
     across, down = x[:, 1:-1, 2:] - x[:, 1:-1, :-2], x[:, 2:, 1:-1] - x[:, :-2, 1:-1]
-    size = np.hypot(across, down) + 1e-3
-    weight = size / (size + size.mean((1, 2), keepdims=True) / 2)
-    cosine, sine = (across**2 - down**2) / size**2, 2 * across * down / size**2
-    maps = np.stack([cosine * weight, sine * weight, weight], 1)  # (N, 3, 30, 32)
-    maps = np.pad(maps, ((0, 0), (0, 0), (0, 0), (0, -WIDTH % CELL)), mode="edge")
-    cells = maps.reshape(len(images), 3, HEIGHT // CELL, CELL, -1, CELL)
-    return cells.mean((3, 5)).reshape(len(images), -1)
+    squares = across * across, down * down
+    total = squares[0] + squares[1] + 1e-6
+    size = np.sqrt(total)
+    unit = 1 / (total + size * size.mean((1, 2), keepdims=True) / 2)
+    maps = np.zeros((len(x), 3, 16, 16), np.float32)  # the last row stays empty
+    maps[:, 0, :15] = (squares[0] - squares[1]) * unit
+    maps[:, 1, :15] = 2 * across * down * unit
+    maps[:, 2, :15] = total * unit
+    return _halved(maps).reshape(len(x), -1)
+
+
+def _halved(x: np.ndarray) -> np.ndarray:
+    """Return the means of squares of 2×2, float32 (..., H/2, W/2)."""
+    rows = x[..., ::2, :] + x[..., 1::2, :]
+    return (rows[..., ::2] + rows[..., 1::2]) / 4
 
 
 @cache
@@ -87,6 +96,8 @@ class FaceFinder:
     def __call__(self, gray: np.ndarray) -> list[tuple[np.ndarray, str]]:
         """Return each face's frame, and what there is to say about it, from left to right.
 
+        Where none is found, a picture that is framed like the training pictures is taken whole.
+
         Args:
             gray: uint8 (H, W), upright.
 
@@ -95,7 +106,9 @@ class FaceFinder:
         """
         faces = self.faces(gray)
         if not len(faces):
-            raise PictureError("no face found")
+            if likeness(fit(gray)[None])[0] < _PORTRAIT:
+                raise PictureError("no face found")
+            return [(gray, "low confidence: no face found, taken whole for its framing")]
         seen = []
         for i, face in enumerate(sorted(faces, key=lambda face: face[0]), 1):
             left, top, width, height = face[:4].round().astype(int)

@@ -1,7 +1,7 @@
 """From a folder of executed notebooks to a site: a page and downloads for each, and an index.
 
-Pages hold no script, load nothing, and forbid both in their Content-Security-Policy. What is shown
-comes from our own notebooks: they escape foreign text (a file name, say) where they show it.
+Pages of notebooks hold no script, load nothing, and forbid both in their Content-Security-Policy.
+What is shown comes from our own notebooks: they escape foreign text where they show it.
 """
 
 import base64

@@ -14,8 +14,9 @@ from sglib import SglibError
 from sglib.data.faces import FaceSet
 from sglib.data.splits import make_split, n_folds
 from sglib.models.ensemble import Ensemble
+from sglib.studies.final import ensemble_of
 from sglib.studies.fingerprint import one_thread
-from sglib.studies.ours import SHIPPED, paper_model, shorten
+from sglib.studies.ours import SHIPPED, shorten
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.tables import BY_NAME
 from sglib.training.fit import fit_until_learned
@@ -69,7 +70,7 @@ def heldout_models(
                     row = PROFILES[config.profile].limit(BY_NAME[PAPER_ROW])
                     whole, on = make_split(known, "all"), config.device
                     _, done = fit_until_learned(row, known, whole, seed=seed, device=on)
-                    models[name] = paper_model(row, done).to(on)
+                    models[name] = ensemble_of(row, done).to(on)
                 else:
                     recipe = shorten(SHIPPED[name], config.profile)
                     models[name] = fit_model(recipe, known, seed=seed, device=config.device)

@@ -31,21 +31,16 @@ class Profile:
         return replace(study, rows=tuple(map(self.limit, study.rows)))
 
 
-_PROFILES = (
-    Profile("smoke", "does everything run? (no number means anything)", 1, 2, 12),
-    Profile("paper", "the paper's protocol, every fold once", 1),
-    Profile("full", "a hundred repetitions, for statistics", 100),
-)
-PROFILES = {profile.name: profile for profile in _PROFILES}
+PROFILES = {
+    "smoke": Profile("smoke", "does everything run? (no number means anything)", 1, 2, 12),
+    "paper": Profile("paper", "the paper's protocol, every fold once", 1),
+    "full": Profile("full", "a hundred repetitions, for statistics", 100),
+}
 
 
 @dataclass(frozen=True)
 class Config:
-    """The checked parameters of a notebook or a command.
-
-    Raises:
-        SglibError: a value is unknown or of the wrong type. Papermill checks nothing itself.
-    """
+    """The parameters of a notebook or a command, checked, since Papermill checks nothing."""
 
     profile: str = "paper"  # one of `PROFILES`
     data: str = "auto"  # one of `DATA_CHOICES`

@@ -23,9 +23,8 @@ MAX_TRIES = 10  # seeds until a run learns
 def outcome(train_acc: np.ndarray) -> str:
     """Return what became of a run, by its training accuracy at rest, (n_epochs,) in [0, 1].
 
-    Returns:
-        "never": it reached 0.7 in no epoch; "collapsed": it did, but the median over the last ten
-        epochs is below 0.7; else "learned". What did not learn, failed.
+    "never": it reached 0.7 in no epoch; "collapsed": it did, but the median over the last ten
+    epochs is below 0.7; else "learned". What did not learn, failed.
     """
     if np.max(train_acc) < LEARNS_AT:
         return "never"
@@ -64,6 +63,11 @@ def _why_not_compiled(experiment: Experiment, device: str) -> str | None:
     return supports(experiment)
 
 
+def fit_data(faces: FaceSet, split: Split) -> FitData:
+    """Return the parts of a labelled set that a split names."""
+    return FitData(*(part[rows] for rows in split for part in (faces.images, faces.labels)))
+
+
 def fit(
     experiment: Experiment,
     faces: FaceSet,
@@ -77,13 +81,11 @@ def fit(
     """Train one network on the training part of a split and validate it on the other part.
 
     Args:
-        experiment: the settings; its `model` is a network of the library or one that was
-            registered (`networks.register`).
+        experiment: the settings.
         faces: the labelled set that `split` was made from.
         split: from `splits.make_split`.
         seed: of every draw of this run, see `schedule.make_schedule`.
-        engine: one of `ENGINES`.
-        device: a PyTorch device for the reference engine.
+        engine, device: see `choose_engine`.
         history: float64 (n_epochs, len(HISTORY)), filled epoch by epoch: another thread may watch.
 
     Raises:
@@ -91,12 +93,7 @@ def fit(
     """
     if faces.labels is None:
         raise SglibError(f"{faces.name}: the labels are held back, cannot train on it")
-    data = FitData(
-        train_images=np.ascontiguousarray(faces.images[split.train]),
-        train_labels=faces.labels[split.train],
-        val_images=np.ascontiguousarray(faces.images[split.val]),
-        val_labels=faces.labels[split.val],
-    )
+    data = fit_data(faces, split)
     schedule = make_schedule(experiment, len(split.train), seed)
     chosen = choose_engine(experiment, engine=engine, device=device)
     if chosen.startswith("compiled"):
@@ -128,11 +125,7 @@ def growing(
 def fit_until_learned(
     experiment: Experiment, faces: FaceSet, split: Split, *, seed: int, device: str = "cpu"
 ) -> tuple[int, Fit]:
-    """Train as `fit` does, with the next seed where the run fails.
-
-    Args:
-        experiment, faces, split, device: as for `fit`.
-        seed: the first of `MAX_TRIES` that are tried.
+    """Train as `fit` does, with the next seed where the run fails, `MAX_TRIES` at most.
 
     Returns:
         the seed taken and its run: the first that learned (`outcome`). If there is none (the smoke

@@ -20,14 +20,7 @@ from torch import Tensor, nn
 from sglib.data.augment import METHODS, flip
 from sglib.models.networks import build
 from sglib.training.schedule import Schedule
-from sglib.training.settings import (
-    HISTORY,
-    METHODS_OF_TABLE_1,
-    Experiment,
-    Fit,
-    FitData,
-    scale_pixels,
-)
+from sglib.training.settings import HISTORY, Experiment, Fit, FitData, scale_pixels
 
 
 class _Outside(types.ModuleType):
@@ -80,10 +73,9 @@ def fit_reference(
         experiment: the settings.
         data: what to train and validate on.
         schedule: from `make_schedule(experiment, len(data.train_images), seed)`.
-        device: a PyTorch device: "cpu", "cuda" or "mps".
+        device: of PyTorch: "cpu", "cuda" or "mps".
         dtype: float64 is for comparing engines.
-        make_optimizer: from parameters, lr and weight_decay; another one than the paper's Adam is
-            for comparing (`studies.controls`).
+        make_optimizer: another one than the paper's Adam is for comparing (`studies.controls`).
         history: float64 (n_epochs, len(HISTORY)), filled epoch by epoch: others may watch it.
     """
     started = time.perf_counter()
@@ -92,17 +84,17 @@ def fit_reference(
     model.load_state_dict({k: torch.from_numpy(v) for k, v in schedule.initial.items()})
     model.to(device, dtype)
     images, val_images = (
-        # (N, 30, 32) → (N, 1, 30, 32)
         torch.from_numpy(scale_pixels(part, experiment.scaling)).to(device, dtype).unsqueeze(1)
         for part in (data.train_images, data.val_images)
+    )  # (N, 30, 32) → (N, 1, 30, 32)
+    labels, val_labels = (
+        torch.from_numpy(part).to(device) for part in (data.train_labels, data.val_labels)
     )
-    labels = torch.from_numpy(data.train_labels).to(device)
-    val_labels = torch.from_numpy(data.val_labels).to(device)
-    order = torch.from_numpy(schedule.order.astype(np.int64)).to(device)
-    flips = torch.from_numpy(schedule.flips).to(device) if schedule.flips.any() else None
+    order, flips = (torch.from_numpy(x).to(device) for x in (schedule.order, schedule.flips))
+    some_change = schedule.flips.any()
     masks = None if schedule.masks is None else torch.from_numpy(schedule.masks).to(device)
     change = flip
-    if experiment.augment in METHODS_OF_TABLE_1:
+    if experiment.augment in METHODS:
         method = METHODS[experiment.augment]
         # Where the strength is a probability, `augment_fraction` is it already.
         strength = 1.0 if method.unit == "probability" else method.usual
@@ -119,7 +111,7 @@ def fit_reference(
             batch = slice(start, start + experiment.batch_size)
             rows = order[epoch, batch]  # (B,)
             shown = images[rows]  # (B, 1, 30, 32)
-            if flips is not None:
+            if some_change:
                 shown = torch.where(flips[epoch, batch, None, None, None], change(shown), shown)
             mask = None if masks is None else masks[epoch, batch]
             outputs = model(shown) if mask is None else model(shown, mask)  # (B, 2)
@@ -146,15 +138,10 @@ def fit_reference(
 
 @torch.no_grad()
 def evaluate(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[float, float, np.ndarray]:
-    """Return mean loss, accuracy and probabilities of sunglasses, dropout off.
+    """Return mean loss (nats), accuracy in [0, 1] and float64 (N,) probabilities of sunglasses.
 
-    Args:
-        images: float (N, 1, 30, 32), scaled; N = 0 gives NaN, NaN and no probabilities.
-        labels: int64 (N,).
-
-    Returns:
-        loss in nats, accuracy in [0, 1], float64 (N,): the softmax over the two outputs, as the
-        loss sees them (with the sigmoid head it stays within [0.27, 0.73]).
+    These are the softmax over the two outputs, as the loss sees them (with the sigmoid head it
+    stays within [0.27, 0.73]). Dropout is off. No images give NaN, NaN and no probabilities.
     """
     if len(images) == 0:
         return float("nan"), float("nan"), np.empty(0)

@@ -14,7 +14,7 @@ from sglib import SglibError, load
 from sglib.data import faces
 from sglib.predict import classifier as module
 from sglib.predict import pictures
-from sglib.predict.classifier import BATCH, Classifier
+from sglib.predict.classifier import BATCH, HINT, Classifier
 
 IMAGES = random_images(20)
 
@@ -49,7 +49,7 @@ def test_one_row_per_picture_of_a_batch(classifier: Classifier) -> None:
     rows = classifier.predict(torch.from_numpy(IMAGES))
     assert [row.file for row in rows] == [str(i) for i in range(20)]
     assert [row.probability for row in rows] == classifier.probabilities(IMAGES).tolist()
-    assert {row.status for row in rows} == {"ok"}
+    assert {row.status for row in rows} <= {"ok", f"ok{HINT}"}
     labels = [row.label for row in rows]
     assert labels == [["open", "sunglasses"][row.probability > 0.5] for row in rows]
     assert 0 < labels.count("sunglasses") < 20
@@ -88,13 +88,27 @@ def test_a_bad_file_is_a_row(tmp_path: Path, classifier: Classifier) -> None:
     (path,) = write_jpegs(tmp_path, 1)
     (tmp_path / "bad.jpg").write_text("no")
     rows = classifier.predict([path, tmp_path / "bad.jpg", "gone.jpg", b"no"])
-    assert [row.status for row in rows] == [
+    assert [row.status.removesuffix(HINT) for row in rows] == [
         "ok",
         "not a picture that can be read",
         "no such file",
         "not a picture that can be read",
     ]
     assert [(row.label, row.probability) for row in rows[1:]] == [(None, None)] * 3
+
+
+def test_what_is_no_portrait_gets_a_hint(
+    monkeypatch: pytest.MonkeyPatch, classifier: Classifier
+) -> None:
+    monkeypatch.setattr(module, "likeness", lambda seen: seen[:, 0, 0] - 100.0)
+    rows = classifier.predict(
+        [Image.new("L", (64, 60), 90), b"no", np.full((30, 32), 100, np.uint8)]
+    )
+    assert [row.status for row in rows] == [
+        "ok (resized from 64x60), but unlike the training pictures: try --crop auto",
+        "not a picture that can be read",
+        "ok",
+    ]
 
 
 def test_a_bad_array_is_an_error(classifier: Classifier) -> None:

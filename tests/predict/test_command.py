@@ -18,7 +18,7 @@ from predict_fakes import save_onnx, write_jpegs
 
 from sglib import SglibError
 from sglib.predict import command
-from sglib.predict.classifier import Classifier, load
+from sglib.predict.classifier import HINT, Classifier, load
 from sglib.predict.command import predict
 
 PROCESS = [sys.executable, "-m", "sglib", "predict"]
@@ -60,7 +60,7 @@ def test_a_bad_file_costs_one_row_and_status_one(tmp_path: Path, model: str) -> 
     result = call(model, tmp_path)
     assert result.exit_code == 1
     rows = rows_of(result.stdout)[1:]
-    assert [row[3] for row in rows] == ["ok", "not a picture that can be read"]
+    assert [row[3].removesuffix(HINT) for row in rows] == ["ok", "not a picture that can be read"]
     assert rows[1][:3] == [str(tmp_path / "bad.jpg"), "", ""]
     assert "1 failed" in result.stderr
     assert "passed over in folders: 1 files" in result.stderr
@@ -201,7 +201,7 @@ def test_interrupt_leaves_what_was_finished(
     frame = read(tmp_path / kept)
     assert 1 <= len(frame) <= len(paths) * 200
     assert frame["file"].tolist() == (paths * 200)[: len(frame)]
-    assert frame["status"].eq("ok").all()
+    assert frame["status"].str.startswith("ok").all()
     assert sorted(os.listdir(tmp_path)) == ["in", kept]
 
 

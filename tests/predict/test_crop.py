@@ -77,11 +77,24 @@ def test_a_turned_head_is_framed_to_the_side_it_looks_away_from() -> None:
     assert place(turned)[0] < place(a_face(35, 30, 30, 30))[0]
 
 
+def test_a_picture_framed_like_a_portrait_is_taken_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    blank = np.full((300, 320), 90, np.uint8)
+    for like, known in ((0.9, False), (1.1, True)):
+        monkeypatch.setattr(crop, "likeness", lambda _, like=like: np.array([like]))
+        if known:
+            ((whole, note),) = FaceFinder()(blank)
+            assert whole is blank
+            assert note.startswith("low confidence: no face found, taken whole")
+        else:
+            with pytest.raises(PictureError, match="no face found"):
+                FaceFinder()(blank)
+
+
 def test_edges_do_not_depend_on_light_and_contrast() -> None:
     images = np.random.default_rng(0).integers(60, 160, (3, 30, 32), dtype=np.uint8)
     brighter = (images.astype(int) + 60).astype(np.uint8)
     np.testing.assert_allclose(edges(brighter), edges(images), atol=1e-4)
-    assert edges(images).shape == (3, 330)
+    assert edges(images).shape == (3, 192)
 
 
 def test_portraits_are_more_alike_than_noise_and_blanks() -> None:

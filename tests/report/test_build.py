@@ -68,6 +68,7 @@ def contents(folder):
 
 def test_site_holds_pages_and_executed_notebooks_and_nothing_is_left_beside_it(built):
     ours = {"index.html", "00_first.html", "01_second.html", "00_first.ipynb", "01_second.ipynb"}
+    ours |= {"try.html", "live.html"}
     assert set(contents(built / "html")) == ours | {"files.json", "foreign.html"}
     assert set(json.loads((built / "html/files.json").read_text())) == ours
     assert {p.name for p in built.iterdir()} == {"notebooks", "html"}
@@ -124,7 +125,7 @@ def test_the_page_of_a_removed_notebook_disappears_and_foreign_files_stay(copied
     (root / "notebooks" / "00_first.ipynb").unlink()
     build_published(**folders)
     names = {"index.html", "01_second.html", "01_second.ipynb", "files.json", "foreign.html"}
-    assert set(contents(root / "html")) == names
+    assert set(contents(root / "html")) == names | {"try.html", "live.html"}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from sglib.data.splits import make_split
 from sglib.models.networks import build, count_parameters
 from sglib.studies import ours
-from sglib.studies.ours import SHIPPED, STAIRCASE, TABLE_1, TAUGHT, run_models, shorten
+from sglib.studies.ours import SHIPPED, STAIRCASE, TABLE_1, run_models, shorten
 from sglib.studies.profiles import Config
 from sglib.studies.store import RunStore
 from sglib.studies.tables import BY_NAME
@@ -24,7 +24,6 @@ def test_what_ships_keeps_to_the_papers_sizes():
     assert list(sizes) == ["small", "base", "best"]
     assert sizes["small"] <= 9538
     assert sizes["base"] <= 32730
-    assert SHIPPED["small"].teacher is SHIPPED["base"].teacher is SHIPPED["best"]
 
 
 def test_table_1_has_none_all_and_each_alone():
@@ -44,19 +43,18 @@ def test_each_step_of_the_staircase_adds_one_part():
     paper, *steps = STAIRCASE.values()
     assert paper == BY_NAME["final_1"]
     found = [changed(*pair) for pair in itertools.pairwise(steps)]
-    assert found == [{"policy"}, {"network", "lr"}, {"n_people"}, {"mirror"}, {"n_networks"}]
-    assert SHIPPED["best"] in steps
-    plain, small, single, base = TAUGHT.values()
-    assert changed(plain, small) == changed(single, base) == {"teacher", "n_epochs"}
+    parts = ["policy", "network", "n_people", "blend", "mirror", "n_networks"]
+    assert [part - {"lr"} for part in found] == [{part} for part in parts]
+    assert {SHIPPED["base"], SHIPPED["best"]} < set(steps)
 
 
 @pytest.mark.parametrize("profile", ["smoke", "paper"])
 def test_short_profiles_are_short_and_full_is_whole(profile):
-    for recipe in (*SHIPPED.values(), *TAUGHT.values(), *TABLE_1.values()):
+    for recipe in (*SHIPPED.values(), *TABLE_1.values()):
         short = shorten(recipe, profile)
-        for one in filter(None, (short, short.teacher)):
-            assert (one.n_epochs <= 15, one.n_people <= 12, one.n_networks <= 2) == (True,) * 3
-        assert shorten(recipe, "full") is recipe
+        assert (short.n_epochs <= 15, short.n_people <= 150, short.n_networks <= 2) == (True,) * 3
+        assert short.start_epochs <= 2
+        assert shorten(recipe, "full") == recipe
 
 
 def keys(monkeypatch, faces, recipe=TINY, *, config=None, name="tiny"):
@@ -75,8 +73,8 @@ def test_what_changes_the_result_changes_the_key(tiny_faces, monkeypatch):
             dataclasses.replace(TINY, n_networks=2),
             dataclasses.replace(TINY, mirror=True),
             other,
-            dataclasses.replace(TINY, teacher=TINY),
-            dataclasses.replace(TINY, teacher=other),
+            dataclasses.replace(TINY, n_people=5),
+            dataclasses.replace(TINY, blend=0.5),
         )
     ]
     images = dataclasses.replace(tiny_faces, images=255 - tiny_faces.images)
@@ -93,7 +91,7 @@ def test_another_device_has_other_keys(tiny_faces, monkeypatch):
 
 
 def test_runs_are_stored_and_not_repeated(tiny_faces, tmp_path, monkeypatch):
-    monkeypatch.setattr(ours, "_N_COPIES", 2)
+    monkeypatch.setattr(ours, "N_COPIES", 2)
     config, store = Config("smoke", jobs=1), RunStore(tmp_path)
     first = run_models({"tiny": TINY}, tiny_faces, config, store=store)
     assert [set(people) for people in first["copy_people"]] == [{"p0"}, {"p1"}]

@@ -64,28 +64,32 @@ def test_the_rate_rises_and_falls_to_nothing() -> None:
     assert rates[-1] < 0.001
 
 
-def test_a_teachers_answers_take_the_place_of_labels(eight: FaceSet) -> None:
-    longer = dataclasses.replace(PLAIN, n_epochs=60)
-    teacher = Ensemble([train(longer, eight, seed=0)])
-    swapped = dataclasses.replace(eight, labels=1 - eight.labels)
-    student, wrong = (train(longer, of, seed=1, teacher=teacher) for of in (eight, swapped))
-    assert torch.equal(head(student), head(wrong))
-    answers, taught = (model.predict(eight.images) > 0.5 for model in (Ensemble([wrong]), teacher))
-    assert (answers == taught).all()
+def test_starting_weights(eight: FaceSet) -> None:
+    first = train(QUICK, eight, seed=0).state_dict()
+    for still in (dataclasses.replace(QUICK, lr=0.0), dataclasses.replace(QUICK, n_epochs=0)):
+        kept = train(still, eight, seed=1, initial=first)
+        assert torch.equal(head(kept), first["head.weight"])
 
 
-def test_synthetic_people_are_half_of_each_batch(eight: FaceSet, monkeypatch) -> None:
-    seen = []
-    monkeypatch.setattr(recipe_module, "_rate", lambda _: 0.0)
-    monkeypatch.setattr(
-        recipe_module.F,
-        "binary_cross_entropy_with_logits",
-        lambda margins, truth: seen.append(truth.tolist()) or margins.sum(),
+def test_blending_goes_part_of_the_way_from_the_start(tiny_faces) -> None:
+    whole = dataclasses.replace(ONCE, n_people=1, start_epochs=1)
+    still, full, half = (
+        head(fit_model(recipe, tiny_faces, seed=0).networks[0])
+        for recipe in (
+            dataclasses.replace(whole, n_epochs=0),
+            whole,
+            dataclasses.replace(whole, blend=0.5),
+        )
     )
-    train(dataclasses.replace(ONCE, n_people=1), eight, seed=0)
-    assert [len(truth) for truth in seen] == [8, 8]
-    train(ONCE, eight, seed=0)
-    assert [len(truth) for truth in seen[2:]] == [4, 4]
+    assert not torch.equal(still, full)
+    torch.testing.assert_close(half, (still + full) / 2)
+
+
+def test_the_networks_of_a_model_start_apart_and_those_of_one_place_together(tiny_faces) -> None:
+    still = Recipe("face9k", n_epochs=0, n_people=1, start_epochs=1, n_networks=2)
+    first, second = (fit_model(still, tiny_faces, seed=seed).networks for seed in (0, 1))
+    assert torch.equal(head(first[1]), head(second[1]))
+    assert not torch.equal(head(first[0]), head(first[1]))
 
 
 def test_a_wrong_picture_is_refused(eight: FaceSet) -> None:
@@ -112,7 +116,7 @@ def test_a_network_is_trained_once_and_kept(tiny_faces, tmp_path, monkeypatch) -
     assert len(list((tmp_path / "data/cache/networks").iterdir())) == 1
 
 
-@pytest.mark.parametrize("changed", ["settings", "teacher", "faces", "seed", "device", "network"])
+@pytest.mark.parametrize("changed", ["settings", "start", "faces", "seed", "device", "network"])
 def test_what_changes_the_weights_trains_another(changed, tiny_faces, monkeypatch) -> None:
     fit_model(ONCE, tiny_faces, seed=0)
     monkeypatch.setattr(recipe_module, "train", lambda *_, **__: 1 / 0)
@@ -120,8 +124,8 @@ def test_what_changes_the_weights_trains_another(changed, tiny_faces, monkeypatc
     options = {"seed": int(changed == "seed"), "device": "cuda" if changed == "device" else "cpu"}
     if changed == "settings":
         recipe = dataclasses.replace(ONCE, lr=1e-4)
-    if changed == "teacher":
-        recipe = dataclasses.replace(ONCE, teacher=ONCE)
+    if changed == "start":
+        recipe = dataclasses.replace(ONCE, n_people=1)
     if changed == "faces":
         faces = tiny_faces.subset(np.arange(len(tiny_faces)) > 0)
     if changed == "network":  # edited under its old name

@@ -33,6 +33,7 @@ def staircase(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = ax or new(0.4 * len(steps) + 1.2)
     gains = 100 * steps["accuracy"].diff()
     ends = (steps[["low", "high"]].to_numpy().T - steps["accuracy"].to_numpy()) * [[-1], [1]]
+    ends = np.maximum(ends, 0)  # where nobody errs, the interval lies below the estimate
     places = np.arange(len(steps))
     ax.step(steps["accuracy"], places, where="post", color=QUIET)
     ax.errorbar(steps["accuracy"], places, xerr=ends, color="black", marker="o", linestyle="none")
@@ -45,17 +46,18 @@ def staircase(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def per_person(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of each person by each model, the person with most errors on top.
+def per_person(table: pd.DataFrame, *, by: str = "person", ax: Axes | None = None) -> Axes:
+    """Draw the accuracy on each person by each model, the person with most errors on top.
 
     Args:
         table: person, name (of the model), accuracy.
+        by: the column in place of person, such as "pose".
     """
-    order = table.groupby("person")["accuracy"].mean().sort_values().index
+    order = table.groupby(by)["accuracy"].mean().sort_values().index
     look = {"hue": "name", "order": order, "dodge": 0.4, "errorbar": None, "linestyle": "none"}
     ax = ax or new(0.28 * len(order) + 1.2)
-    sns.pointplot(table, x="accuracy", y="person", ax=ax, **look, **_look(table["name"]))
-    ax.set(xlabel="accuracy on the person's photographs", ylabel="")
+    sns.pointplot(table, x="accuracy", y=by, ax=ax, **look, **_look(table["name"]))
+    ax.set(xlabel=f"accuracy by {by}", ylabel="")
     legend_above(ax, n_columns=4, title=f"Most errors: {order[0]}")
     return ax
 

@@ -288,5 +288,5 @@ worker.onmessage = ({ data: { map, seen, last } }) => {
 
 function say(text) { $("message").textContent = text; }
 
-$("examples").firstChild.click();
+$("examples").children[1].click(); // something to see at once
 say("");
