@@ -122,6 +122,7 @@ class Playground:
         start = widgets.Button(description="Train", button_style="primary", icon="play")
         told, (picture, looks) = widgets.HTML(), (widgets.Image() for _ in range(2))
         picture.value, right = _png(self.draw()), widgets.VBox([picture, told])
+        right.layout.align_items = "flex-start"
 
         def train(_: Any) -> None:
             values = {name: field.value for name, field in self.fields.items()}
@@ -187,9 +188,10 @@ def _beside(fields: list[Any], right: Any) -> Any:
     """Return controls, and what they change to the right of them."""
     for field in fields:
         if hasattr(field.style, "description_width"):  # a button has none
-            field.style.description_width = "9rem"
-    # at the top: a picture would be stretched to the height of the controls
-    return widgets.HBox([widgets.VBox(fields), right], layout={"align_items": "flex-start"})
+            field.style.description_width, field.layout.width = "9rem", "21rem"
+    # from the top and left: pictures would be stretched to the height and width of others
+    left = widgets.VBox(fields, layout={"flex": "0 0 auto"})
+    return widgets.HBox([left, right], layout={"align_items": "flex-start"})
 
 
 def _in_place(png: bytes) -> None:
