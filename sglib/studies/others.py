@@ -33,7 +33,7 @@ AS_TAKEN, COPIES = "as taken", "all, as in the test set"
 
 
 def _shifted(pixels: int) -> Callable[..., torch.Tensor]:
-    return lambda x, _: affine(x, shift_x=x.new_full((len(x),), pixels))
+    return lambda x, _: affine(x, shift=(pixels, 0.0))
 
 
 # Each distortion of the course set's test images alone, up to the strength that it has there.
