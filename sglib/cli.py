@@ -5,6 +5,7 @@ Data go to stdout, messages to stderr; exit status 0 done, 1 some inputs failed,
 
 import copy
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
@@ -61,6 +62,18 @@ def _config(values: dict[str, Any]) -> Config:
         raise click.UsageError(str(error)) from None
 
 
+class Scheme(click.ParamType):
+    """A name in `splits.SCHEMES` that validates, or people1, people2, …"""
+
+    name = "scheme"
+
+    def convert(self, value: str, param: Any, ctx: Any) -> str:
+        """Return the name if it is one."""
+        if value in ("holdout", "kfold", "person") or re.fullmatch(r"people[1-9]\d*", value):
+            return value
+        self.fail(f"no scheme {value!r}", param, ctx)
+
+
 class _Group(click.Group):
     """A group that prints `SglibError`, or what is not installed, as one line and exits with 1."""
 
@@ -114,9 +127,10 @@ def data_fetch_cmu(source: str | None) -> None:
     """Import the public originals and tell who of them is in the course set."""
     from sglib.data import cmu, course, load_data
 
-    click.echo(cmu.fetch_cmu(source))
-    if course.is_imported():
-        table = cmu.overlap(cmu.load_cmu(), load_data("course").train)
+    train = load_data("course").train if course.is_imported() else None
+    click.echo(cmu.fetch_cmu(source, train=train))
+    if train is not None:
+        table = cmu.overlap(cmu.load_cmu(), train)
         click.echo(table.to_string(index=False, float_format="%.1f"), err=True)
 
 
@@ -157,7 +171,14 @@ def study_group() -> None:
 
 @click.command()
 @_with(_profile, _data, _seeds, _jobs, _device)
-@_choice("--scheme", ("holdout", "kfold", "person"), "kfold", "How runs are validated.")
+@click.option(
+    "--scheme",
+    type=Scheme(),
+    default="kfold",
+    show_default=True,
+    help="How runs are validated: holdout, kfold, person (one held out), or people1, people2, … "
+    "(so many to train on).",
+)
 @_choice(
     "--engine",
     ("auto", "reference", "compiled", "compiled-shuffled"),
@@ -178,8 +199,9 @@ def _study(ctx: click.Context, backend: str, store: str | None, **options: Any) 
     if (backend == "dask") != bool(options["scheduler"]):
         raise click.UsageError("--backend dask and --scheduler ADDRESS need each other")
     config, name = _config(options), str(ctx.info_name)
+    from sglib.analysis.runs import summary
     from sglib.data import load_data
-    from sglib.studies.run import run, summary
+    from sglib.studies.run import run
     from sglib.studies.store import RunStore
 
     faces = load_data(config.data).train
@@ -227,15 +249,32 @@ def study_merge(folders: tuple[str, ...], into: str | None) -> None:
     help="Another value for the notebooks' parameters cell.",
 )
 @click.option(
+    "--set",
+    "sets",
+    multiple=True,
+    metavar='"NAME=VALUE …"',
+    help="Given two times or more, with one notebook: a page that compares its runs.",
+)
+@click.option(
     "--published", is_flag=True, help="Run nothing: the pages of the outputs in the notebooks."
 )
-def report(only: tuple[str, ...], parameters: Any, published: bool, **values: Any) -> None:
+def report(
+    only: tuple[str, ...], parameters: Any, sets: tuple[str, ...], published: bool, **values: Any
+) -> None:
     """Run the notebook series and export it as HTML; prints the path of the index page."""
     config = _config(values)
-    from sglib.report.build import build_published, build_reports, literal
+    if sets and (len(sets) < 2 or len(only) != 1):
+        raise click.UsageError("--set is given two times or more, beside one --notebook")
+    from sglib.report import build
 
-    given = {name: literal(text) for name, text in parameters}
-    made = build_published() if published else build_reports(config, only=only, parameters=given)
+    given = {name: build.literal(text) for name, text in parameters}
+    if sets:
+        compared = [build.as_set(text) for text in sets]
+        made = build.build_comparison(config, only[0], compared, parameters=given)
+    elif published:
+        made = build.build_published()
+    else:
+        made = build.build_reports(config, only=only, parameters=given)
     click.echo(made)
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 
 from sglib.analysis.runs import MEASURES
+from sglib.data.faces import FaceSet
+from sglib.data.splits import make_split
 
 SETTINGS = {
     "model": "ConvNN_1", "head": "sigmoid", "scaling": "unit", "n_epochs": 12, "batch_size": 1,
@@ -51,3 +53,21 @@ def make_study(
                     values = {"train_acc": train, "val_acc": val, "train_loss": 0.32}
                 rows.append(make_run(name, scheme=scheme, fold=fold, seed=seed, **values))
     return make_frame(*rows)
+
+
+def answered(
+    faces: FaceSet, name: str, wrong: dict[str, float], *, scheme: str = "person", seed: int = 0
+) -> list[dict[str, object]]:
+    """Return a run per fold in which this share of each person's photographs is wrong."""
+    rows = []
+    for fold in range(4 if scheme == "person" else 5):
+        val = make_split(faces, scheme, fold=fold, split_seed=seed).val
+        probs = np.where(faces.labels[val] == 1, 0.9, 0.1)
+        for person, share in wrong.items():
+            its = np.flatnonzero(faces.subjects[val] == person)
+            probs[its[: round(share * len(its))]] = 0.5 - (
+                probs[its[: round(share * len(its))]] - 0.5
+            )
+        facts = {"val_ids": faces.ids[val], "val_probs": probs, "subject": faces.subjects[val][0]}
+        rows.append(make_run(name, scheme=scheme, fold=fold, seed=seed, **facts))
+    return rows

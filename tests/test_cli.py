@@ -1,5 +1,6 @@
 """cli: what goes where, with which exit status."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -10,11 +11,13 @@ from click.testing import CliRunner
 
 from sglib import SglibError, cli
 from sglib.cli import main
-from sglib.data import course
+from sglib.data import cmu, course
+from sglib.data.synthetic import render_faces
 from sglib.predict.classifier import load
 from sglib.report import build as report
 from sglib.studies import run as study_module
 from sglib.studies.profiles import Config
+from sglib.studies.store import RunStore
 from sglib.training.fit import ENGINES
 
 
@@ -39,6 +42,7 @@ def test_every_command_has_help(sglib, command):
         ("study", "paper", "--profile", "huge"),
         ("study", "paper", "--shard", "9/8"),
         ("study", "paper", "--seeds", "0"),
+        ("study", "paper", "--scheme", "people0"),
         ("study", "paper", "--device", "no-such-device"),
         ("report", "--data", "real"),
     ],
@@ -62,6 +66,21 @@ def test_study_prints_its_summary_as_csv(sglib, tmp_path, monkeypatch):
     assert f"{table['n_failed'].sum()} failed to learn" in found.stderr
     monkeypatch.setattr(study_module, "do", None)  # a second call runs nothing
     assert sglib(*words, "--store", str(tmp_path)).stdout == found.stdout
+
+
+@pytest.mark.parametrize(("scheme", "n_val"), [("person", 31), ("people2", 94)])
+def test_study_of_the_originals_is_their_own(sglib, tmp_path, monkeypatch, scheme, n_val):
+    people = render_faces(n_subjects=5)
+    monkeypatch.setattr(cmu, "load_cmu", lambda: dataclasses.replace(people, name="cmu"))
+    words = ("study", "baseline", "--profile", "smoke", "--data", "cmu", "--scheme", scheme)
+    found = sglib(*words, "--jobs", "1", "--store", str(tmp_path))
+    assert found.exit_code == 0, found.output
+    assert f"4 runs on cmu {people.digest[:12]}" in found.stderr
+    store = RunStore(tmp_path)
+    rows = store.load(store.keys())
+    assert set(rows["digest"]) == {people.digest}
+    assert set(rows["scheme"]) == {scheme}
+    assert min(abs(rows["n_val"] - n_val)) <= 1
 
 
 def test_study_shards_are_merged(sglib, tmp_path):

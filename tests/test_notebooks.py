@@ -10,7 +10,7 @@ import pytest
 SERIES = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 NOTEBOOKS = pytest.mark.parametrize("path", SERIES, ids=lambda path: path.stem)
 TITLES = ("data", "baseline", "augmentation", "l2", "dropout", "captions", "generalisation")
-TITLES += ("verdicts", "better")
+TITLES += ("verdicts", "better", "eight_more_people", "playground")
 HEADINGS = ("## Method", "## Answer", "## What would change it", "## Appendix")
 PARAMETERS = {"profile": "smoke", "data": "auto", "seeds": None, "jobs": None, "device": "cpu"}
 LONGEST = 15
@@ -69,8 +69,9 @@ def test_cells_are_short_and_hold_no_class_and_no_training_loop(path):
         source, told = cell.source, f"\n\n{cell.source}\n\n"
         assert len(source.splitlines()) <= LONGEST, f"{told}split it, or move it into the library"
         nodes = [type(node) for node in ast.walk(ast.parse(source))]
-        assert ast.ClassDef not in nodes, f"{told}move the class into the library"
-        assert nodes.count(ast.FunctionDef) <= 1, f"{told}one short function is enough for a cell"
+        if "register(" not in source:  # the playground has a network of the reader's own
+            assert ast.ClassDef not in nodes, f"{told}move the class into the library"
+            assert nodes.count(ast.FunctionDef) <= 1, f"{told}one short function is enough a cell"
         assert ".backward(" not in source, f"{told}training belongs into sglib.training"
         assert ast.If not in nodes, f"{told}words are chosen in sglib.analysis.phrases, not here"
 

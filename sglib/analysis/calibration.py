@@ -1,4 +1,4 @@
-"""How far predicted probabilities can be believed: reliability, and the temperature that mends it.
+"""How far predicted probabilities can be believed: reliability, and what a temperature would mend.
 
 `probs` are probabilities of sunglasses, `logits` their log-odds ln(p / (1 − p)). Our models are
 judged on distorted copies of people held out, which are like the pictures a user has.
@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special
 
+from sglib.analysis.models import LEAST
+
 TEMPERATURES = (0.02, 50.0)  # search range of `fit_temperature`
-_LEAST = 1e-7  # a probability closer to 0 or 1 is stored as this: float32 cannot tell them apart
 
 
 def reliability(labels: np.ndarray, probs: np.ndarray, *, n_bins: int = 10) -> pd.DataFrame:
@@ -91,18 +92,20 @@ def scaled_by_others(labels: np.ndarray, logits: np.ndarray, people: np.ndarray)
 def copies(frame: pd.DataFrame, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return labels, logits and people, each (N,), of a model's copies (`studies.ours.run`)."""
     runs = frame[frame["name"] == name]
-    labels = np.concatenate([np.asarray(row, np.int64) for row in runs["copy_labels"]])
-    probs = np.concatenate([np.asarray(row, np.float64) for row in runs["copy_probs"]])
-    people = np.repeat(runs["subject"].to_numpy(str), [len(row) for row in runs["copy_labels"]])
-    return labels, special.logit(np.clip(probs, _LEAST, 1 - _LEAST)), people
+    labels, probs, people = (
+        np.concatenate([np.asarray(row, kind) for row in runs[f"copy_{what}"]])
+        for what, kind in (("labels", np.int64), ("probs", np.float64), ("people", str))
+    )
+    return labels, special.logit(np.clip(probs, LEAST, 1 - LEAST)), people
 
 
 def calibration_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each model's calibration on people held out, before and after scaling.
+    """Return each model's calibration on people held out, and what a temperature would change.
 
     Returns:
-        index name: temperature (of all), ece and loss (nats) before and after (each person by the
-        others' temperature), wrong (copies), wrong_people (of so many people), n (copies).
+        index name: ece, loss (nats); temperature (that would fit all), ece_scaled and loss_scaled
+        (each person by the others' temperature); wrong (copies), wrong_people (of so many people),
+        n (copies).
     """
     rows = {}
     for name in dict.fromkeys(frame["name"]):
@@ -110,11 +113,11 @@ def calibration_table(frame: pd.DataFrame) -> pd.DataFrame:
         scaled = scaled_by_others(labels, logits, people)
         wrong = (logits > 0) != (labels == 1)
         rows[name] = {
+            "ece": calibration_error(labels, special.expit(logits)),
+            "loss": logit_loss(labels, logits),
             "temperature": fit_temperature(labels, logits),
-            "ece_before": calibration_error(labels, special.expit(logits)),
-            "ece_after": calibration_error(labels, special.expit(scaled)),
-            "loss_before": logit_loss(labels, logits),
-            "loss_after": logit_loss(labels, scaled),
+            "ece_scaled": calibration_error(labels, special.expit(scaled)),
+            "loss_scaled": logit_loss(labels, scaled),
             "wrong": int(wrong.sum()),
             "wrong_people": len(np.unique(people[wrong])),
             "n": len(labels),
@@ -123,10 +126,9 @@ def calibration_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def reliability_of(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each model's reliability on people held out, scaled by the others, column `name`."""
+    """Return each model's reliability on distorted copies of people held out, column `name`."""
     tables = []
     for name in dict.fromkeys(frame["name"]):
-        labels, logits, people = copies(frame, name)
-        probs = special.expit(scaled_by_others(labels, logits, people))
-        tables.append(reliability(labels, probs).assign(name=name))
+        labels, logits, _ = copies(frame, name)
+        tables.append(reliability(labels, special.expit(logits)).assign(name=name))
     return pd.concat(tables, ignore_index=True)

@@ -15,8 +15,10 @@ from sglib.analysis.stats import people_rate
 from sglib.data.augment import METHODS
 from sglib.data.faces import CLASSES, HEIGHT, WIDTH, FaceSet
 from sglib.data.synthetic import distort
-from sglib.models.ensemble import to_input
+from sglib.models.ensemble import Ensemble, to_input
+from sglib.models.networks import build
 from sglib.studies.heldout import HeldOut
+from sglib.training.settings import Experiment, Fit
 
 _BATCH = 4096  # covered pictures at once: 4 MB
 COURSE = "course_set"  # all distortions of the course set's test images together
@@ -72,6 +74,31 @@ def occlusion_maps(
         for number, (rows, columns) in enumerate(places):
             total[part, rows, columns] += drop[:, number, None, None]
     return total / n_covers
+
+
+def surest(
+    experiment: Experiment, done: Fit, faces: FaceSet, *, n: int = 2
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return the pictures that a network is least and most right about, for `ours.explained`.
+
+    Args:
+        experiment, done: a run and its settings.
+        faces: labelled pictures, such as those that it was validated on.
+        n: of either kind.
+
+    Returns:
+        images uint8 (2n, 30, 32), their occlusion maps, and for each its class and the
+        probability of that class.
+    """
+    network = build(experiment.model, head=experiment.head)
+    network.load_state_dict({name: torch.from_numpy(w) for name, w in done.weights.items()})
+    predict = Ensemble([network], scaling=experiment.scaling).predict
+    probs = np.abs(predict(faces.images) - (faces.labels == 0))  # of the true class
+    picked = np.argsort(probs)
+    picked = np.concatenate([picked[:n], picked[-n:]])
+    images, labels = faces.images[picked], faces.labels[picked]
+    titles = [f"{CLASSES[faces.labels[i]]}\n{probs[i]:.2f}" for i in picked]
+    return images, occlusion_maps(predict, images, labels), titles
 
 
 def mean_maps_by_pose(

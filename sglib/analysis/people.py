@@ -10,7 +10,7 @@ import pandas as pd
 
 from sglib import SglibError
 from sglib.analysis.runs import KEY, POPULATIONS, population
-from sglib.analysis.stats import Interval, flip_p, people_rate, t_interval
+from sglib.analysis.stats import Interval, people_rate, t_interval
 from sglib.data.faces import CLASSES, FaceSet
 from sglib.metrics import confusion, to_preds
 from sglib.studies.tables import words
@@ -223,43 +223,3 @@ def rates(frame: pd.DataFrame, faces: FaceSet) -> pd.DataFrame:
         found = confusion(part["label"].to_numpy(), to_preds(part["prob"].to_numpy())).as_dict()
         rows.append({"name": name, "design": DESIGNS[scheme]} | found)
     return pd.DataFrame(rows)
-
-
-def model_table(
-    frame: pd.DataFrame, faces: FaceSet, *, reference: str | None = None
-) -> pd.DataFrame:
-    """Return our models' accuracy on people not seen, and the difference to a reference row.
-
-    Args:
-        frame: from `studies.ours.run_models`.
-        faces: the set.
-        reference: name of a row.
-
-    Returns:
-        index name: clean (photographs), low, high (95 %, beta-binomial over people), new_low,
-        new_high (the same of eight new people), wrong (answers), of (how many), worst person;
-        copies (distorted copies), copies_low, copies_high; with a reference difference, diff_low,
-        diff_high (copies, 95 %, t over people) and p (sign flips, two-sided); people, seeds,
-        seconds. The models were selected on these people.
-    """
-    long = answers(frame, faces)
-    copies = frame.pivot_table(index="subject", columns="name", values="copy_acc")
-    rows = {}
-    for name in dict.fromkeys(frame["name"]):
-        found = long[long["name"] == name]
-        means = person_means(found)
-        rate, new = rate_of(means)
-        # ten copies of a photograph are one observation
-        on_copies = rate_of(means.assign(accuracy=copies[name]))[0]
-        row = {"clean": rate.mean, "low": rate.low, "high": rate.high}
-        row |= {"new_low": new.low, "new_high": new.high, "wrong": int((~found["correct"]).sum())}
-        row |= {"of": len(found), "worst": means["accuracy"].min(), "copies": on_copies.mean}
-        row |= {"copies_low": on_copies.low, "copies_high": on_copies.high}
-        if reference is not None:
-            other = (copies[name] - copies[reference]).dropna().to_numpy()
-            interval, p = t_interval(other, level=0.95), min(flip_p(other), flip_p(-other))
-            row |= {"difference": interval.mean, "diff_low": interval.low}
-            row |= {"diff_high": interval.high, "p": min(1.0, 2 * p)}
-        row |= {"people": rate.n, "seeds": means["seeds"].max()}
-        rows[name] = row | {"seconds": frame.loc[frame["name"] == name, "seconds"].mean()}
-    return pd.DataFrame.from_dict(rows, orient="index")

@@ -74,6 +74,26 @@ def span(numbers: Iterable[float]) -> str:
     return f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}"
 
 
+def range_of(values: Iterable[float], digits: int = 1) -> str:
+    """Return values as one number, "0.95", or as a range, "0.94 to 0.96"."""
+    ends = dict.fromkeys(f"{end:.{digits}f}" for end in (min(values), max(values)))
+    return " to ".join(ends)
+
+
+def numbers(table: pd.DataFrame, name: str | list[str], value: str = "effect") -> dict[str, tuple]:
+    """Return (value, low, high) by name for `show.answer`; without an interval the value alone.
+
+    Args:
+        table: with columns low and high.
+        name: the column, or columns, that name a row.
+        value: column of the number.
+    """
+    columns = [name] if isinstance(name, str) else name
+    names = [", ".join(parts) for parts in zip(*(table[c] for c in columns), strict=True)]
+    rows = zip(names, table[[value, "low", "high"]].itertuples(index=False), strict=True)
+    return {name: tuple(map(float, row if row[1] == row[1] else row[:1])) for name, row in rows}
+
+
 def listing(words: Iterable[str]) -> str:
     """Return "a", "a and b" or "a, b and c"; "none" of nothing."""
     *first, last = list(words) or ["none"]
@@ -108,6 +128,19 @@ def verdicts(cells: pd.DataFrame) -> str:
         ]
         told.append(f"{_SIDES[question]}: {', '.join(words)}.")
     return f"Of the paper's {len(cells)} conclusions, by number. {' '.join(told)}"
+
+
+def gains(table: pd.DataFrame) -> str:
+    """Say which parts earn their place by the log loss, from `models.gains`."""
+    ends = table[["people_low", "seeds_low"]].min(axis=1, skipna=False)
+    sure = [f"{name} ({loss:+.3f})" for name, loss in _losses(table[ends > 0])]
+    other = [f"{name} ({loss:+.3f})" for name, loss in _losses(table[~(ends > 0)])]
+    text = "Fall of the log loss, more than people and seeds scatter: {}; not more: {}."
+    return text.format(listing(sure), listing(other)).replace("-", "−")
+
+
+def _losses(table: pd.DataFrame) -> Iterable[tuple[str, float]]:
+    return zip(table["comparison"].str.removeprefix("+ "), table["less_loss"], strict=True)
 
 
 def drop(row: pd.Series) -> str:
@@ -153,6 +186,27 @@ def captions(table: pd.DataFrame, joint: pd.DataFrame, order: pd.DataFrame, data
     )
 
 
+def captions_in_short(joint: pd.DataFrame, data: str) -> str:
+    """Say in one line what an epoch chosen on the images it is reported on is worth.
+
+    Args:
+        joint: from `captions.joint`.
+        data: as for `captions`.
+    """
+    of = (joint["measure"] == "val_acc") & (joint["population"] == "learned")
+    mean = joint[of & (joint["scaling"] == "unit")].set_index("reading")["mean"]
+    if mean.empty:
+        return "No run learned, so no epoch can be chosen."
+    gain = points(mean["best accuracy"] - mean["last epoch"])
+    printed = printed_table().query("measure == 'val_acc'")["printed"].mean()
+    whose = "of these synthetic runs" if data.startswith("synthetic") else "of ours"
+    return (
+        f"Choosing the epoch on the images that are reported is worth {gain} points {whose}: best "
+        f"epoch {mean['best accuracy']:.3f}, last epoch {mean['last epoch']:.3f}; the paper prints "
+        f"{printed:.3f}."
+    )
+
+
 def _reading(row: pd.Series) -> str:
     pixels = {"unit": "[0, 1]", "symmetric": "[−1, 1]"}[row["scaling"]]
     whose = "the runs that learned" if row["population"] == "learned" else "all runs"
@@ -167,3 +221,60 @@ def ns(table: pd.DataFrame) -> str:
     """Say on how much rows of `effects.compare` rest: "100 repetitions and 12 people"."""
     parts = table.groupby("question", sort=False)["n"]
     return listing(f"{span(n)} {UNITS[question]}" for question, n in parts)
+
+
+def truth(found: pd.DataFrame, table: pd.DataFrame) -> str:
+    """Say which estimate told what people nobody trained on say, and how ours did.
+
+    Args:
+        found, table: from `others.truth` and `others.table`.
+    """
+    n, first = found["people"].iloc[0], found.iloc[0]
+    means = listing(f"{row['estimate']} {row['mean']:.3f}" for _, row in found.iterrows())
+    if not n:
+        low, high = table[["new_low", "new_high"]].mean()
+        return (
+            "Not known yet: the originals are not here. `sglib data fetch-cmu` imports them. What "
+            f"they will be held against, mean of the experiments: {means}; expected of eight new "
+            f"people, 95 %: {low:.3f} to {high:.3f}."
+        )
+    told = [
+        f"{row['estimate']} {row['mean']:.3f}, {points(row['error'])} points "
+        f"[{points(row['low'])}, {points(row['high'])}], {_far(row)}, rank correlation "
+        f"{row['rank']:+.2f} [{row['rank_low']:+.2f}, {row['rank_high']:+.2f}]".replace("-", "−")
+        for _, row in found.iterrows()
+    ]
+    ours = [
+        f"`{row['name']}` {row['others']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+        + _expected(row)
+        for _, row in table[table["printed"].isna()].iterrows()
+    ]
+    nearest = found.loc[found["error"].abs().idxmin(), "estimate"]
+    return (
+        f"On {n} other people the {first['experiments']} experiments score "
+        f"**{first['others']:.3f}** on average; nearest is what **{nearest}** told. Estimates, "
+        f"their distance (95 %, t over n = {n} people) and their order against that of the others "
+        f"(n = {first['experiments']} experiments): {'; '.join(told)}. Ours: "
+        f"{'; '.join(ours)} (95 %, beta-binomial over people)."
+    )
+
+
+def truth_in_short(found: pd.DataFrame) -> list[str]:
+    """Say the same in one line; none where nobody was asked."""
+    told = [f"{row['estimate']} told {row['mean']:.2f}" for _, row in found.iterrows()]
+    people, mean = found[["people", "others"]].iloc[0]
+    text = f"On {people:.0f} other people the paper's experiments score **{mean:.2f}**; "
+    return [f"{text}{listing(told)}."] if people else []
+
+
+def _far(row: pd.Series) -> str:
+    if row["low"] > 0 or row["high"] < 0:
+        return "**too high**" if row["error"] > 0 else "**too low**"
+    return "not contradicted"
+
+
+def _expected(row: pd.Series) -> str:
+    if pd.isna(row["new_low"]):
+        return ", no expectation was published before"
+    inside = "inside" if row["new_low"] <= row["others"] <= row["new_high"] else "**outside**"
+    return f", {inside} the expected {row['new_low']:.3f} to {row['new_high']:.3f}"

@@ -181,6 +181,24 @@ def accuracies(runs: pd.DataFrame) -> pd.DataFrame:
     return table[["name", "scheme", "experiment", "train", "val", "sd", "val_all", "failed", "n"]]
 
 
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return per row of a frame from `studies.run.run` what its runs came to.
+
+    Returns:
+        index name; n_runs, n_failed (`fit.outcome`); of each of `MEASURES` after the last epoch
+        `_all_mean`, `_all_sd` over all runs and `_learned_mean`, `_learned_sd` over those that
+        learned; seconds of a run.
+    """
+    names, last = frame["name"], frame[list(MEASURES)].map(lambda row: row[-1]).astype(float)
+    failed = frame["train_acc"].map(outcome).ne("learned")
+    table = failed.groupby(names, sort=False).agg(n_runs="size", n_failed="sum")
+    for which, rows in (("all", last), ("learned", last[~failed])):
+        found = rows.groupby(names).agg(["mean", "std"]).rename(columns={"std": "sd"})
+        found.columns = [f"{measure}_{which}_{how}" for measure, how in found]
+        table = table.join(found)
+    return table.assign(seconds=frame["seconds"].astype(float).groupby(names).mean())
+
+
 def fit_against_rest(frame: pd.DataFrame) -> pd.DataFrame:
     """Return training loss and accuracy on the way and at rest: last ten epochs, mean of all runs.
 

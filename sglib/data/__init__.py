@@ -5,12 +5,12 @@
 
 import logging
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
 from sglib import SglibError
-from sglib.data.faces import DATA_CHOICES, FIELDS, FaceData, FaceSet
+from sglib.data.faces import DATA_CHOICES, FaceData, FaceSet
 from sglib.files import cache_dir, course_dir, replacing
 
 _VERSION = "2"  # of the cache files
@@ -29,12 +29,14 @@ def load_data(data: str = "auto") -> FaceData:
     Raises:
         SglibError: the name is unknown, or the set is missing or damaged.
     """
-    from sglib.data import cmu, course, synthetic
+    from sglib.data import course, synthetic
 
     if data not in DATA_CHOICES:
         raise SglibError(f"data {data!r}: expected {', '.join(DATA_CHOICES)}")
     if data == "cmu":
-        faces = cmu.load_cmu()
+        from sglib.data.cmu import load_cmu
+
+        faces = load_cmu()
         return FaceData("cmu", faces, faces.subset(np.arange(0), name="cmu-test"))
     if data == "course" or (data == "auto" and course.is_imported()):
         return _cached("course", course.stamp(), course.load)
@@ -43,8 +45,9 @@ def load_data(data: str = "auto") -> FaceData:
         log.warning(text, course_dir(), course.ADVICE)
     # Another numpy may round, and so draw, a few pixels differently.
     drawn_by = f"{synthetic.renderer_digest()} numpy {np.__version__}"
-    render = synthetic.make_synthetic
-    return _cached("synthetic", drawn_by, lambda: FaceData("synthetic", *render()))
+    return _cached(
+        "synthetic", drawn_by, lambda: FaceData("synthetic", *synthetic.make_synthetic())
+    )
 
 
 def _cached(name: str, stamp: str, build: Callable[[], FaceData]) -> FaceData:
@@ -53,21 +56,19 @@ def _cached(name: str, stamp: str, build: Callable[[], FaceData]) -> FaceData:
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             if str(arrays["stamp"]) == stamp:
-                return FaceData(name, *(_part(arrays, f"{name}-{p}") for p in ("train", "test")))
+                found: dict[str, dict[str, np.ndarray]] = {"train": {}, "test": {}}
+                for key in set(arrays) - {"stamp"}:
+                    part, _, field = key.partition("_")
+                    found[part][field] = arrays[key]
+                return FaceData(name, *(FaceSet(f"{name}-{p}", **found[p]) for p in found))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # there is none yet, or it is damaged
     data = build()
-    sets = {part.name.rpartition("-")[2]: part for part in (data.train, data.test)}
-    arrays = {f"{p}_{f}": getattr(faces, f) for p, faces in sets.items() for f in FIELDS}
-    arrays = {key: value for key, value in arrays.items() if value is not None}
+    sets = {"train": data.train, "test": data.test}
+    arrays = {f"{p}_{field}": value for p in sets for field, value in sets[p].known().items()}
     try:
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, stamp=np.array(stamp), **arrays)
     except OSError as error:  # the data are good all the same
         log.warning("%s: cannot write the cache (%s)", path, error.strerror or error)
     return data
-
-
-def _part(arrays: Mapping[str, np.ndarray], name: str) -> FaceSet:
-    keys = {field: f"{name.rpartition('-')[2]}_{field}" for field in FIELDS}
-    return FaceSet(name, **{field: arrays[key] for field, key in keys.items() if key in arrays})

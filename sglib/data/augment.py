@@ -17,6 +17,8 @@ from torch import Generator, Tensor
 
 from sglib import SglibError
 
+Value = Tensor | float
+Pair = tuple[Value, Value]
 _DIMS = {"horizontal": (-1,), "vertical": (-2,), "both": (-2, -1)}
 
 
@@ -39,15 +41,15 @@ def rotate(images: Tensor, strength: float, generator: Generator) -> Tensor:
 def scale(images: Tensor, strength: float, generator: Generator) -> Tensor:
     """Enlarge or shrink about the centre by up to 1 + `strength`; repeats the edge."""
     factor = factors(images, strength, generator)
-    return affine(images, scale_x=factor, scale_y=factor)
+    return affine(images, scale=(factor, factor))
 
 
 def translate(images: Tensor, strength: float, generator: Generator, direction: str) -> Tensor:
     """Shift by up to ±`strength` pixels (fractions interpolate); what moves in repeats the edge."""
     dims = _DIMS[direction]
-    x = draw(images, -strength, strength, generator) if -1 in dims else None
-    y = draw(images, -strength, strength, generator) if -2 in dims else None
-    return affine(images, shift_x=x, shift_y=y)
+    x = draw(images, -strength, strength, generator) if -1 in dims else 0.0
+    y = draw(images, -strength, strength, generator) if -2 in dims else 0.0
+    return affine(images, shift=(x, y))
 
 
 def crop(images: Tensor, strength: float, generator: Generator) -> Tensor:
@@ -57,8 +59,8 @@ def crop(images: Tensor, strength: float, generator: Generator) -> Tensor:
     x, y = (draw(images, -0.5, 0.5, generator) for _ in range(2))
     factor = 1 / (1 - removed)
     # The content moves by the window's offset, measured in enlarged pixels.
-    x, y = x * removed * width * factor, y * removed * height * factor
-    return affine(images, scale_x=factor, scale_y=factor, shift_x=x, shift_y=y)
+    shift = (x * removed * width * factor, y * removed * height * factor)
+    return affine(images, scale=(factor, factor), shift=shift)
 
 
 def add_noise(images: Tensor, strength: float, generator: Generator) -> Tensor:
@@ -168,14 +170,10 @@ class Policy:
         if any((self.rotation, self.scaling, self.stretch, self.shift_x, self.shift_y)):
             size = factors(images, self.scaling, generator)
             aspect = factors(images, self.stretch, generator).sqrt()
-            images = affine(
-                images,
-                degrees=draw(images, -self.rotation, self.rotation, generator),
-                scale_x=size * aspect,
-                scale_y=size / aspect,
-                shift_x=draw(images, -self.shift_x, self.shift_x, generator),
-                shift_y=draw(images, -self.shift_y, self.shift_y, generator),
-            )
+            most = (self.rotation, self.shift_x, self.shift_y)
+            turn, *shift = [draw(images, -value, value, generator) for value in most]
+            scale = (size * aspect, size / aspect)
+            images = affine(images, degrees=turn, scale=scale, shift=(shift[0], shift[1]))
         parts = (blur, map_intensity, change_contrast, lower_black_point, add_noise)
         strengths = (self.blur, self.gamma, self.contrast, self.black_point, self.noise)
         for part, strength in zip(parts, strengths, strict=True):
@@ -198,45 +196,32 @@ class Chain:
         return images
 
 
-POLICIES: dict[str, Policy] = {
-    "none": Policy(),
-    "standard": Policy(
-        flip=0.5,
-        rotation=8,
-        scaling=0.1,
-        stretch=0.08,
-        shift_x=3,
-        shift_y=2,
-        blur=0.4,
-        gamma=0.3,
-        contrast=0.25,
-        black_point=0.25,
-        noise=0.04,
-    ),
+_GEOMETRY = {
+    "flip": 0.5,
+    "rotation": 8,
+    "scaling": 0.1,
+    "stretch": 0.08,
+    "shift_x": 3,
+    "shift_y": 2,
 }
+_TONE = {"blur": 0.4, "gamma": 0.3, "contrast": 0.25, "black_point": 0.25, "noise": 0.04}
+POLICIES = {"none": Policy(), "standard": Policy(**_GEOMETRY, **_TONE)}
 
 
 def affine(
-    images: Tensor,
-    *,
-    degrees: Tensor | None = None,
-    scale_x: Tensor | None = None,
-    scale_y: Tensor | None = None,
-    shift_x: Tensor | None = None,
-    shift_y: Tensor | None = None,
+    images: Tensor, *, degrees: Value = 0.0, scale: Pair = (1.0, 1.0), shift: Pair = (0.0, 0.0)
 ) -> Tensor:
     """Turn, scale and shift each image by its own values in one bilinear sampling, edges repeated.
 
     Args:
         images: float (B, C, H, W).
-        degrees: (B, 1, 1, 1), about the centre, positive counter-clockwise.
-        scale_x, scale_y: (B, 1, 1, 1), above 1 enlarges.
-        shift_x, shift_y: (B, 1, 1, 1), pixels to the right and down, applied last.
+        degrees: about the centre, positive counter-clockwise. All values: (B, 1, 1, 1), or one.
+        scale: of x and y, above 1 enlarges.
+        shift: pixels to the right and down, applied last.
     """
     n, _, height, width = images.shape
-    zero = images.new_zeros(n)
-    angle, right, down = (zero if v is None else v.reshape(n) for v in (degrees, shift_x, shift_y))
-    across, along = (zero + 1 if v is None else v.reshape(n) for v in (scale_x, scale_y))
+    values = (torch.as_tensor(value).to(images) for value in (degrees, *scale, *shift))
+    angle, across, along, right, down = (value.reshape(-1).expand(n) for value in values)
     cos, sin = torch.cos(torch.deg2rad(angle)), torch.sin(torch.deg2rad(angle))
     # Where each output pixel comes from, inverted: undo the shift, turn back, scale back. Grid
     # coordinates run from -1 to 1 over the width and the height, hence the ratios of the sides.

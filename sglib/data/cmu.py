@@ -6,21 +6,18 @@ Source: T. Mitchell, 1999, UCI Machine Learning Repository, data set 124, CC BY 
 import hashlib
 import io
 import logging
-import pickle
+import pickletools
 import re
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+from scipy.spatial.distance import cdist
 
 from sglib import SglibError
-from sglib.data.course import download
+from sglib.data.course import UNREADABLE, download, read_files, readable
 from sglib.data.faces import CLASSES, FIELDS, HEIGHT, WIDTH, FaceSet
 from sglib.files import course_dir, replacing
 
@@ -28,19 +25,13 @@ URL = "https://archive.ics.uci.edu/static/public/124/cmu+face+images.zip"
 NPZ_SHA256 = "97de47890b03c8829ca342e1c1602aa88845b0a5eed7028ed8d5e94baeb831aa"  # of conx-data
 LAYOUT = "faces/<person>/<person>_<pose>_<expression>_<eyes>[_2|_4].pgm"
 ADVICE = "run `sglib data fetch-cmu`, or `sglib data fetch-cmu --from PATH` with the originals"
-MAX_BYTES = 256 * 1024**2  # of all files, unpacked; 640 photographs in three sizes are 13 MB
 # Root mean square differences in gray levels: pictures differ by 6 to 9 from themselves saved with
 # the course set's JPEG quantisation, and its photographs of two people by 25 or more.
 SAME, OTHER = 12.0, 18.0
 _PHOTO = re.compile(
     r"([^_./]+)_(straight|forward|left|right|up)_(neutral|happy|sad|angry)_(open|eyes|sunglasses)"
-    r"(?:_[124])?\.(pgm|bad)"
+    r"(?:_[124])?(?:\.pgm)?\.(pgm|bad)"
 )
-_WANTED = re.compile(rf"{_PHOTO.pattern}|.+\.(zip|tar|tgz|tar\.gz)")
-_DAMAGED = (OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zipfile.BadZipFile)
-_DAMAGED += (zlib.error, tarfile.TarError, pickle.UnpicklingError)  # what the readers raise
-
-Files = Iterator[tuple[str, int, Callable[[], bytes]]]  # name, size, reader
 
 log = logging.getLogger("sglib")
 
@@ -50,16 +41,19 @@ def cmu_path() -> Path:
     return course_dir().parent / "cmu" / "faces.npz"
 
 
-def fetch_cmu(source: str | Path | None = None, *, dest: Path | None = None) -> Path:
-    """Import the originals and return their file, `dest` or `cmu_path()`.
+def fetch_cmu(source: str | Path | None = None, *, train: FaceSet | None = None) -> Path:
+    """Import the originals, see `read_originals`, and return their file.
 
     Args:
-        source: see `read_originals`; None: UCI's archive, and nothing is done if the file is there.
+        source: None: UCI's archive, and nothing is done if the file is there.
+        train: a training set made of them: if it is of other people, nothing is written.
     """
-    dest = dest or cmu_path()
+    dest = cmu_path()
     if source is None and dest.exists():
         return dest
     faces = read_originals(str(source or URL))
+    if train is not None:
+        overlap(faces, train)
     try:
         with replacing(dest) as temporary, temporary.open("wb") as file:
             np.savez(file, **{field: getattr(faces, field) for field in FIELDS})
@@ -68,15 +62,15 @@ def fetch_cmu(source: str | Path | None = None, *, dest: Path | None = None) -> 
     return dest
 
 
-def load_cmu(path: Path | None = None) -> FaceSet:
+def load_cmu() -> FaceSet:
     """Return the photographs of all people; `SglibError` if they are not imported or damaged."""
-    path = path or cmu_path()
+    path = cmu_path()
     if not path.exists():
         raise SglibError(f"no originals in {path}: {ADVICE}")
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             return FaceSet("cmu", **{field: arrays[field] for field in FIELDS})
-    except _DAMAGED as error:
+    except UNREADABLE as error:
         raise SglibError(f"{path}: damaged ({error}); {ADVICE} again") from error
 
 
@@ -98,9 +92,8 @@ def overlap(originals: FaceSet, train: FaceSet) -> pd.DataFrame:
     Raises:
         SglibError: for a person it cannot be told, or no training image is found.
     """
-    x, y = (part.images.reshape(len(part), -1).astype(np.float64) for part in (originals, train))
-    square = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T  # (n originals, n train)
-    gap = np.sqrt(np.maximum(square, 0) / x.shape[1])
+    x, y = (part.images.reshape(len(part), -1) for part in (originals, train))
+    gap = cdist(x, y) / x.shape[1] ** 0.5  # (n originals, n train)
     rows = []
     for person in sorted(set(originals.subjects.tolist())):
         mine = gap[originals.subjects == person]
@@ -177,82 +170,34 @@ def _reduce(pixels: np.ndarray, name: str) -> tuple[int, np.ndarray]:
 
 def _photographs(source: str, shown: str) -> Iterator[tuple[str, np.ndarray | None]]:
     """Yield name and pixels of each photograph; None for those marked bad."""
-    path, left = Path(source).expanduser(), [MAX_BYTES]
-    try:
-        if "://" not in source and path.is_dir():
-            files = (file for file in sorted(path.rglob("*")) if _WANTED.fullmatch(file.name))
-            pairs = _select(((f.name, f.stat().st_size, f.read_bytes) for f in files), left)
-        else:
-            data = download(source) if "://" in source else path.read_bytes()
-            if shown.endswith(".npz"):
-                yield from _read_npz(data, shown)
-                return
-            pairs = _select(_members(data), left)
-        for name, content in pairs:
-            try:
-                is_bad, file = name.endswith(".bad"), io.BytesIO(content)
-                yield name, None if is_bad else np.asarray(Image.open(file, formats=["PPM"]))
-            except (OSError, ValueError) as error:
-                raise SglibError(f"{shown}: {name} is not a whole PGM picture") from error
-    except _DAMAGED as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        raise SglibError(f"{shown}: cannot be read ({reason})") from error
+    if shown.endswith(".npz"):
+        yield from _read_npz(source, shown)
+        return
+    for path, content in read_files(source, _PHOTO):
+        name = path.rpartition("/")[2]
+        try:
+            is_bad, file = name.endswith(".bad"), io.BytesIO(content)
+            yield name, None if is_bad else np.asarray(Image.open(file, formats=["PPM"]))
+        except (OSError, ValueError) as error:
+            raise SglibError(f"{shown}: {name} is not a whole PGM picture") from error
 
 
-def _members(data: bytes) -> Files:
-    """Return the files in an archive."""
-    stream = io.BytesIO(data)
-    if zipfile.is_zipfile(stream):
-        archive = zipfile.ZipFile(stream)
-        return ((m.filename, m.file_size, partial(archive.read, m)) for m in archive.infolist())
-    stream.seek(0)
-    tar = tarfile.open(fileobj=stream)  # noqa: SIM115, in memory
-    return ((m.name, m.size, tar.extractfile(m).read) for m in tar if m.isfile())
-
-
-def _select(files: Files, left: list[int]) -> Iterator[tuple[str, bytes]]:
-    """Yield what may be a photograph, out of archives too, while `left` bytes are not used up."""
-    for full, size, read in files:
-        left[0] -= size
-        if left[0] < 0:
-            raise SglibError(f"{full}: all in all more than {MAX_BYTES:,} bytes")
-        name = PurePosixPath(full).name
-        if _PHOTO.fullmatch(name):
-            yield name, read()
-        elif _WANTED.fullmatch(name):
-            yield from _select(_members(read()), left)
-
-
-def _read_npz(data: bytes, shown: str) -> Iterator[tuple[str, np.ndarray]]:
+def _read_npz(source: str, shown: str) -> Iterator[tuple[str, np.ndarray]]:
     """Yield name and pixels (0 to 255) of the npz of `data`, gray from 0 to 1, and `labels`."""
-    sha256 = hashlib.sha256(data).hexdigest()
-    if sha256 != NPZ_SHA256:  # its labels are a pickle: no other file is opened
-        raise SglibError(f"{shown}: not the npz that is known: sha256 {sha256}, not {NPZ_SHA256}")
-    with np.load(io.BytesIO(data)) as arrays:
-        images, raw = arrays["data"], io.BytesIO(arrays.zip.read("labels.npy"))
-    np.lib.format.read_magic(raw)
-    np.lib.format.read_array_header_1_0(raw)
-    for name, image in zip(_TextUnpickler(raw).load().items, images, strict=True):
-        if _PHOTO.fullmatch(f"{name}.pgm"):
-            yield f"{name}.pgm", image * 255
-
-
-class _Texts:
-    """Stands for an array and its data type while text is unpickled; keeps what the array holds."""
-
-    def __init__(self, *ignored: object) -> None:
-        self.items: list[object] = []
-
-    def __setstate__(self, state: tuple[object, ...]) -> None:
-        self.items = state[-1]
-
-
-class _TextUnpickler(pickle.Unpickler):
-    """Builds text and lists of it and nothing else: a pickle could run any code."""
-
-    def find_class(self, module: str, name: str) -> object:
-        if module.startswith("numpy") and name in ("_reconstruct", "ndarray", "dtype"):
-            return _Texts
-        if (module, name) == ("_codecs", "encode"):  # how old pickles write bytes
-            return lambda *ignored: b""
-        raise pickle.UnpicklingError(f"{module}.{name} has no place in an array of text")
+    with readable(shown):
+        content = download(source) if "://" in source else Path(source).expanduser().read_bytes()
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 != NPZ_SHA256:  # its labels are a pickle: no other file is opened
+            known = f"sha256 {sha256}, not {NPZ_SHA256}"
+            raise SglibError(f"{shown}: not the npz that is known: {known}")
+        with np.load(io.BytesIO(content)) as arrays:
+            images, labels = arrays["data"], arrays.zip.read("labels.npy").partition(b"\n")[2]
+        texts: list[str] = []
+        for code, text, _ in pickletools.genops(labels):  # reads texts off: nothing is built or run
+            if code.name == "REDUCE":  # ends the making of the array, the labels follow
+                texts.clear()
+            elif "UNICODE" in code.name:
+                texts.append(text)
+        for name, image in zip(texts[-len(images) :], images, strict=True):
+            if _PHOTO.fullmatch(f"{name}.pgm"):
+                yield f"{name}.pgm", image * 255

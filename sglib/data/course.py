@@ -1,6 +1,7 @@
 """The course set: import from the public archive, a file or a folder; verify; decode."""
 
 import contextlib
+import fcntl
 import hashlib
 import importlib.resources
 import io
@@ -8,10 +9,12 @@ import os
 import re
 import shutil
 import sys
+import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +36,15 @@ SHA256 = {  # of the content, see data/README.md
     TAGS: "4d25f4e07725a302b73fe0036521075a64a151430debbf62f928a2ee63c090ac",
 }
 RESOURCES = importlib.resources.files("sglib.data") / "resources"
-MAX_BYTES = 64 * 1024**2  # of the set, unpacked; it has 13 MB
+MAX_BYTES = 64 * 1024**2  # of what is read, unpacked; either set has 13 MB
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, zlib.error)
+UNREADABLE += (zipfile.BadZipFile, tarfile.TarError)  # what the readers of damaged files raise
 ADVICE = "run `sglib data fetch`, or `sglib data fetch --from FILE` with the archive at hand"
 _NAME = re.compile(rf"(train|test)/(0|[1-9]\d{{0,5}})\.jpg|{re.escape(TAGS)}")
 _HARMLESS = (*PARTS, "manifest.json", ".gitkeep", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 Files = dict[str, bytes]  # name below the set's folder → content
+Unread = Iterator[tuple[str, int, Callable[[], bytes]]]  # name, size, reader
 
 
 def is_imported(root: Path | None = None) -> bool:
@@ -50,10 +56,10 @@ def is_imported(root: Path | None = None) -> bool:
 def fetch(source: str | Path | None = None, *, dest: Path | None = None) -> Path:
     """Import the course set and return its folder; nothing is done if it is there and whole.
 
-    All files are read into memory and compared with their digests before any is written.
+    All files are compared with their digests before any is written.
 
     Args:
-        source: an https address, a zip file, or a folder with the archive's layout; default
+        source: an https address, a zip file, or a folder with the set in it; default
             `SGLIB_COURSE_ARCHIVE`, else the public archive at the pinned commit.
         dest: default `data/course`.
 
@@ -65,11 +71,11 @@ def fetch(source: str | Path | None = None, *, dest: Path | None = None) -> Path
         raise SglibError(f"{source}: no such file; expected the course archive (zip) or a folder")
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(dest):
-            for left in dest.parent.glob(f".{dest.name}.*/"):  # by an import that was killed
+        with dest.with_name(f".{dest.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # one import at a time; a killed one lets go
+            for left in dest.parent.glob(f".{dest.name}.*/"):  # by a killed one
                 shutil.rmtree(left)
             if not is_imported(dest) or any(a != b for _, a, b in _checks(_read_set(dest))):
-                _refuse_foreign_files(dest)
                 source = source or os.environ.get("SGLIB_COURSE_ARCHIVE") or URL
                 _install(_read_source(str(source)), dest)
     except OSError as error:
@@ -78,24 +84,18 @@ def fetch(source: str | Path | None = None, *, dest: Path | None = None) -> Path
 
 
 def check(root: Path | None = None) -> pd.DataFrame:
-    """Return one row per check of the set on disk: check, expected, found (str), ok (bool).
+    """Return a row for each check of the set on disk: check, expected, found (str), ok (bool).
 
-    The first bad file of a kind is named. A damaged set is reported, not raised.
-
-    Raises:
-        SglibError: there is no set at all.
+    A damaged set is reported, with the first bad file of a kind; only a missing one is raised.
     """
     table = pd.DataFrame(_checks(_read_set(root)), columns=["check", "expected", "found"])
     return table.assign(ok=table["expected"] == table["found"])
 
 
 def load(root: Path | None = None) -> FaceData:
-    """Verify and decode the set on disk: the slow way, which `data.load_data` caches.
+    """Verify and decode the set on disk, or raise `SglibError`; `data.load_data` caches it.
 
     The test set has no labels (they are held back), subjects, poses or expressions.
-
-    Raises:
-        SglibError: there is no set, or the first file that is not as expected.
     """
     files = _read_set(root)
     _require_whole(files, str(root or course_dir()), f"; {ADVICE}")
@@ -114,10 +114,7 @@ def load(root: Path | None = None) -> FaceData:
 
 
 def images_sha256(files: Files, part: str) -> str:
-    """Return the sha256 (hex) over `<id>:<length>\n` and the bytes of each image of a part.
-
-    The digest of the content, which does not depend on how an archive packs it.
-    """
+    """Return the sha256 (hex) over `<id>:<length>\n` and the bytes of each image of a part."""
     sha = hashlib.sha256()
     for i, name in enumerate(_sums()[part]):
         if name in files:
@@ -135,11 +132,7 @@ def stamp(root: Path | None = None) -> str:
 
 
 def download(url: str) -> bytes:
-    """Return the file at an https address; progress shows on a terminal only.
-
-    Raises:
-        SglibError: another scheme, no connection, or no such file.
-    """
+    """Return the file at an https address or raise `SglibError`; a bar shows on a terminal."""
     import pooch  # slow to load, and rarely needed
 
     shown = url.partition("?")[0]  # the rest may be a password
@@ -157,6 +150,56 @@ def download(url: str) -> bytes:
             raise SglibError(f"{shown}: cannot download ({reason})") from error
 
 
+@contextlib.contextmanager
+def readable(shown: str) -> Iterator[None]:
+    """Turn what the readers of a missing or damaged file raise into a `SglibError`."""
+    try:
+        yield
+    except UNREADABLE as error:
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rstrip(":")
+        raise SglibError(f"{shown}: cannot be read ({reason})") from error
+
+
+def read_files(source: str, wanted: re.Pattern[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of files at an address, in a folder or an archive (zip, tar).
+
+    Archives in it are looked into as well. `wanted` matches the end of a name, after a slash.
+
+    Raises:
+        SglibError: something cannot be read, or the files are all in all more than `MAX_BYTES`.
+    """
+    path, left = Path(source).expanduser(), MAX_BYTES
+    pattern = re.compile(rf"(?:.*/)?(?:{wanted.pattern})")
+    with readable(source.partition("?")[0]):
+        if "://" not in source and path.is_dir():
+            paths = (file for file in sorted(path.rglob("*")) if file.is_file())
+            todo: list[Unread] = [((f.as_posix(), f.stat().st_size, f.read_bytes) for f in paths)]
+        else:
+            todo = [_members(download(source) if "://" in source else path.read_bytes())]
+        while todo:
+            for name, size, read in todo.pop():
+                is_archive = name.endswith((".zip", ".tar", ".tgz", ".tar.gz"))
+                if not is_archive and not pattern.fullmatch(name):
+                    continue
+                left -= size
+                if left < 0:
+                    raise SglibError(f"{name}: all in all more than {MAX_BYTES:,} bytes")
+                if is_archive:
+                    todo.append(_members(read()))
+                else:
+                    yield name, read()
+
+
+def _members(data: bytes) -> Unread:
+    stream = io.BytesIO(data)
+    if zipfile.is_zipfile(stream):
+        zipped = zipfile.ZipFile(stream)
+        return ((m.filename, m.file_size, partial(zipped.read, m)) for m in zipped.infolist())
+    stream.seek(0)
+    tar = tarfile.open(fileobj=stream)  # noqa: SIM115, in memory
+    return ((m.name, m.size, tar.extractfile(m).read) for m in tar if m.isfile())
+
+
 def _sums() -> dict[str, dict[str, int]]:
     """Return the CRC-32 of each JPEG of the two parts by name, in the order of the ids."""
     sums = np.frombuffer((RESOURCES / "course_crc32.bin").read_bytes(), "<u4").tolist()
@@ -167,33 +210,15 @@ def _sums() -> dict[str, dict[str, int]]:
 
 def _read_source(source: str) -> Files:
     """Return the verified files of an address, an archive or a folder."""
-    shown, path = source.partition("?")[0], Path(source).expanduser()
-    if "://" not in source and path.is_dir():
-        places = (TAGS, f"resource/{TAGS}", f"{LAYOUT}/{TAGS}", f"*/{LAYOUT}/{TAGS}")
-        tags = next((found for place in places for found in path.glob(place)), None)
-        files = _read_set(tags.parent) if tags else {}
-    else:
-        files = _read_zip(io.BytesIO(download(source)) if "://" in source else path, shown)
-    if TAGS not in files:
+    shown, found = source.partition("?")[0], dict(read_files(source, _NAME))
+    tags = min((name for name in found if name.endswith(TAGS)), key=len, default=None)
+    if tags is None:
         raise SglibError(f"{shown}: no course set; expected {LAYOUT}/{TAGS} in it")
+    root = tags.removesuffix(TAGS)
+    files = {name.removeprefix(root): found[name] for name in found if name.startswith(root)}
+    files = {name: data for name, data in files.items() if _NAME.fullmatch(name)}
     _require_whole(files, shown)
     return files
-
-
-def _read_zip(file: Path | io.BytesIO, shown: str) -> Files:
-    """Return what lies beside the tags of an archive and has a name of the set."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = archive.namelist()
-            tags = [name for name in names if f"/{name}".endswith(f"/{LAYOUT}/{TAGS}")]
-            root = min(tags, key=len, default=TAGS).removesuffix(TAGS)
-            found = {name.removeprefix(root): name for name in names if name.startswith(root)}
-            ours = {name: found[name] for name in found if _NAME.fullmatch(name)}
-            if sum(archive.getinfo(name).file_size for name in ours.values()) > MAX_BYTES:
-                raise SglibError(f"{shown}: unpacks to more than {MAX_BYTES:,} bytes")
-            return {name: archive.read(full) for name, full in ours.items()}
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise SglibError(f"{shown}: not a whole, readable zip archive ({error})") from error
 
 
 def _read_set(root: Path | None) -> Files:
@@ -231,6 +256,11 @@ def _require_whole(files: Files, shown: str, advice: str = "") -> None:
 
 
 def _install(files: Files, dest: Path) -> None:
+    """Put the files in place of `dest`, but never of anything else than a damaged course set."""
+    for path in sorted(dest.rglob("*")):
+        name = path.relative_to(dest).as_posix()
+        if not _NAME.fullmatch(name) and path.name not in _HARMLESS:
+            raise SglibError(f"{dest}: holds {name}, which is no part of the set; move it away")
     staging = dest.with_name(f".{dest.name}.new")
     try:
         for part in PARTS:
@@ -242,21 +272,3 @@ def _install(files: Files, dest: Path) -> None:
         (staging / "set").rename(dest)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-
-
-def _refuse_foreign_files(dest: Path) -> None:
-    """Never replace a folder that holds anything but a (damaged) course set."""
-    for path in sorted(dest.rglob("*")):
-        name = path.relative_to(dest).as_posix()
-        if not _NAME.fullmatch(name) and path.name not in _HARMLESS:
-            raise SglibError(f"{dest}: holds {name}, which is no part of the set; move it away")
-
-
-@contextlib.contextmanager
-def _lock(dest: Path) -> Iterator[None]:
-    """Let one process at a time import into `dest`; the system drops the lock of a killed one."""
-    import fcntl  # Unix only, and so not above
-
-    with dest.with_name(f".{dest.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -19,32 +19,19 @@ FIELDS = ("images", "ids", "labels", "subjects", "pose", "expression")  # of a `
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FaceSet:
-    """A set of grayscale photographs, decoded once and kept in memory.
+    """Grayscale photographs in memory; `SglibError` if a field is not as its comment says."""
 
-    Args:
-        name: for example `course-train`.
-        images: uint8 (N, 30, 32), 0 black to 255 white.
-        ids: str (N,), unique.
-        labels: int64 (N,), 1 = sunglasses, 0 = open; None where they are held back.
-        subjects: str (N,), the person; None where unknown.
-        pose: str (N,), one of `POSES`; None where unknown.
-        expression: str (N,), one of `EXPRESSIONS`; None where unknown.
-
-    Raises:
-        SglibError: a shape, dtype, label or id is not as above.
-    """
-
-    name: str
-    images: np.ndarray
-    ids: np.ndarray
-    labels: np.ndarray | None = None
-    subjects: np.ndarray | None = None
-    pose: np.ndarray | None = None
-    expression: np.ndarray | None = None
+    name: str  # for example "course-train"
+    images: np.ndarray  # uint8 (N, 30, 32), 0 black to 255 white
+    ids: np.ndarray  # str (N,), unique
+    labels: np.ndarray | None = None  # int64 (N,), 1 = sunglasses; None where they are held back
+    subjects: np.ndarray | None = None  # str (N,), the person; this and the next None if unknown
+    pose: np.ndarray | None = None  # str (N,), one of `POSES`
+    expression: np.ndarray | None = None  # str (N,), one of `EXPRESSIONS`
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        for field, value in self._known().items():
+        for field, value in self.known().items():
             shape = (n, HEIGHT, WIDTH) if field == "images" else (n,)
             kind = {"images": np.uint8, "labels": np.int64}.get(field, np.str_)
             if value.shape != shape or value.dtype.type is not kind:
@@ -60,7 +47,8 @@ class FaceSet:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def _known(self) -> dict[str, np.ndarray]:
+    def known(self) -> dict[str, np.ndarray]:
+        """Return the fields that are not None, by name."""
         values = {field: getattr(self, field) for field in FIELDS}
         return {field: value for field, value in values.items() if value is not None}
 
@@ -79,7 +67,7 @@ class FaceSet:
 
     def subset(self, index: np.ndarray, *, name: str | None = None) -> "FaceSet":
         """Return the rows at `index` (int or bool (N,)) as a new set."""
-        picked = {field: value[index] for field, value in self._known().items()}
+        picked = {field: value[index] for field, value in self.known().items()}
         return FaceSet(name=name or self.name, **picked)
 
 

@@ -14,14 +14,15 @@ from sglib import SglibError
 from sglib.data.augment import flip
 from sglib.models import SCALINGS
 
+BATCH = 256  # images that `predict` looks at together; changes memory and time only
+
 
 class Ensemble(nn.Module):
     """Networks and views whose answers are averaged, from a uint8 picture to its probability.
 
-    The probability of sunglasses is `sigmoid(margin / temperature)`, where the margin is a
-    network's output for sunglasses minus its output for open, averaged over networks and views. A
-    single network with one view and temperature 1 gives the softmax over its two outputs, as its
-    loss saw them.
+    The probability of sunglasses is `sigmoid(margin / temperature)`, the margin being a network's
+    output for sunglasses minus that for open, averaged over networks and views. One network with
+    one view and temperature 1 gives the softmax over its outputs, as its loss saw them.
 
     Args:
         networks: one or more, from float (B, 1, 30, 32) to two outputs (B, 2).
@@ -59,10 +60,7 @@ class Ensemble(nn.Module):
         return torch.sigmoid(self.margins(to_unit(images)) / self.temperature)
 
     def margins(self, images: Tensor) -> Tensor:
-        """Return the averaged margins (N,), before the temperature.
-
-        The images are float (N, 1, 30, 32) in [0, 1].
-        """
+        """Return the averaged margins (N,) of images float (N, 1, 30, 32) in [0, 1]."""
         seen = views(images, mirror=self.mirror, shift=self.shift)
         x = torch.cat(seen) if len(seen) > 1 else images  # (V N, 1, 30, 32): one large batch
         if self.scaling == "symmetric":
@@ -75,31 +73,18 @@ class Ensemble(nn.Module):
         return Ensemble(self.networks, scaling=self.scaling, temperature=self.temperature)
 
     @torch.inference_mode()
-    def predict(self, images: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
-        """Return the probability of sunglasses per image, float64 (N,).
-
-        Args:
-            images: uint8 (N, 30, 32).
-            batch_size: images at once; changes nothing but memory and time.
-        """
-        device = next(self.parameters()).device
-        margins = [
-            self.margins(to_input(images[start : start + batch_size]).to(device)).cpu()
-            for start in range(0, len(images), batch_size)
-        ]
-        if not margins:
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Return the probability of sunglasses, float64 (N,), of images uint8 (N, 30, 32)."""
+        if not len(images):
             return np.empty(0)
-        return (torch.cat(margins).double() / self.temperature).sigmoid().numpy()
+        device = next(self.parameters()).device
+        parts = check_images(images).split(BATCH)
+        margins = torch.cat([self.margins(to_unit(part.to(device))).cpu() for part in parts])
+        return (margins.double() / self.temperature).sigmoid().numpy()
 
 
 def views(images: Tensor, *, mirror: bool, shift: int) -> list[Tensor]:
-    """Return the views of pictures whose answers are averaged, the pictures themselves first.
-
-    Args:
-        images: float (B, 1, H, W).
-        mirror: each view also mirrored.
-        shift: pixels up, down, left and right (edge repeated); 0 = none.
-    """
+    """Return the views of float (B, 1, H, W) that an `Ensemble` looks at, the images first."""
     found = [images]
     if shift:
         height, width = images.shape[-2:]

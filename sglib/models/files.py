@@ -64,9 +64,8 @@ class ModelFile:
 
     def header(self) -> dict[str, Any]:
         """Return all but the weights, as JSON takes it."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        del fields["states"]
-        return fields | {"members": [dataclasses.asdict(member) for member in self.members]}
+        fields = vars(self) | {"members": [vars(member) for member in self.members]}
+        return {name: value for name, value in fields.items() if name != "states"}
 
     def ensemble(self) -> Ensemble:
         """Return the module that answers; `SglibError` where weights do not fit their network."""
@@ -97,11 +96,9 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {  # a foreign file may 
 
 
 def _check(record: Member | ModelFile) -> None:
-    for field in dataclasses.fields(record):
-        expected, is_so = _FIELDS.get(field.name, ("", lambda _: True))
-        value = getattr(record, field.name)
-        if not is_so(value):
-            raise SglibError(f"{field.name} must be {expected}, got {value!r:.60}")
+    for name, (expected, is_so) in _FIELDS.items():
+        if name in vars(record) and not is_so(value := getattr(record, name)):
+            raise SglibError(f"{name} must be {expected}, got {value!r:.60}")
 
 
 def weights_dir() -> Path:
@@ -110,16 +107,12 @@ def weights_dir() -> Path:
 
 
 def shipped() -> list[str]:
-    """Return the names of the models that ship with the package, sorted."""
+    """Return the sorted names of the models that ship with the package."""
     return sorted(path.stem for path in weights_dir().glob(f"*{SUFFIX}"))
 
 
 def load(name_or_path: str | os.PathLike) -> ModelFile:
-    """Read a shipped model by its name, or a file by its path; nothing in it is executed.
-
-    Raises:
-        SglibError: there is no such file, or it is damaged or not one of ours.
-    """
+    """Read a shipped model by its name or a file by its path, or raise `SglibError`."""
     from safetensors import safe_open
 
     text = os.fspath(name_or_path)
@@ -151,14 +144,10 @@ def save(path: str | os.PathLike, model: ModelFile) -> Path:
     """Write a model as safetensors, at a path that ends so, and return the path."""
     from safetensors.numpy import save as to_bytes
 
-    header = model.header() | {"format_version": FORMAT_VERSION}
-    tensors = {
-        f"{i}.{name}": np.ascontiguousarray(value)
-        for i, state in enumerate(model.states)
-        for name, value in state.items()
-    }
-    content = to_bytes(tensors, metadata={_KEY: json.dumps(header, sort_keys=True)})
-    return _write(path, SUFFIX, content)
+    header = json.dumps(model.header() | {"format_version": FORMAT_VERSION}, sort_keys=True)
+    states = [(f"{i}.{name}", x) for i, s in enumerate(model.states) for name, x in s.items()]
+    tensors = {name: np.ascontiguousarray(value) for name, value in states}
+    return _write(path, SUFFIX, to_bytes(tensors, metadata={_KEY: header}))
 
 
 def _write(path: str | os.PathLike, suffix: str, content: bytes) -> Path:
@@ -178,10 +167,7 @@ def export_onnx(path: str | os.PathLike, model: ModelFile) -> Path:
 
     `images`, uint8 (N, 30, 32), go in; `probability`, float32 (N,), of sunglasses comes out. The
     metadata's key "sglib" holds the header of the model as JSON, with height, width and classes.
-
-    Raises:
-        SglibError: the path does not end in `.onnx`, an extra is missing, the file cannot be
-            written, or it computes something else.
+    `SglibError` if the extra is missing, the file cannot be written, or computes something else.
     """
     try:
         import onnx

@@ -6,6 +6,7 @@ speaks for open, column 1 for sunglasses.
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -48,8 +49,8 @@ class ConvNN(nn.Module):
     def forward(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return two outputs (B, 2) of images float (B, 1, 30, 32), already scaled.
 
-        A `mask` (B, n_hidden), 1 where a unit of fc1 is kept, replaces the draw of the dropout
-        layer in training mode (see schedule.py); it is ignored in eval mode.
+        In training mode a `mask` (B, n_hidden), 1 where a unit of fc1 is kept, replaces the draw
+        of the dropout layer (see schedule.py).
         """
         x = self.conv1(images)  # (B, 8, H1, W1)
         x = torch.relu(self.maxpool1(x))
@@ -69,10 +70,8 @@ class FaceNet(nn.Module):
     A pair of sunglasses is a small dark shape that can be anywhere in the upper part of the
     picture. The maximum over places asks whether the shape is somewhere, which needs few weights
     and does not tie the answer to one person's posture. Batch normalisation follows each
-    convolution; the picture is standardised first, which undoes brightness and contrast.
-
-    Args:
-        channels: of the four convolutions; 2×2 max pooling follows the first two.
+    convolution; the picture is standardised first, which undoes brightness and contrast. 2×2 max
+    pooling follows the first two convolutions.
     """
 
     TOP = 20  # rows that are looked at: heads end above row 20
@@ -81,15 +80,13 @@ class FaceNet(nn.Module):
     def __init__(self, channels: tuple[int, int, int, int]) -> None:  # of the convolutions
         super().__init__()
         layers: list[nn.Module] = []
-        n_in = 1
-        for place, n_out in enumerate(channels):
+        for place, (n_in, n_out) in enumerate(itertools.pairwise((1, *channels))):
             layers.append(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False))
             if place < 2:  # pooled before the normalisation: a quarter of its work
                 layers.append(nn.MaxPool2d(2))
             layers += [nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
-            n_in = n_out
         self.body = nn.Sequential(*layers)
-        self.head = nn.Linear(n_in, 2)
+        self.head = nn.Linear(channels[-1], 2)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, 2) of images float (B, 1, 30, 32) in [0, 1]."""
@@ -99,9 +96,7 @@ class FaceNet(nn.Module):
         return self.head(x.amax((2, 3)))
 
 
-Builder = Callable[..., nn.Module]
-
-NETWORKS: dict[str, Builder] = {
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
     # 8×32×32 → 8×16×16 → 16×14×14 → 16×7×7 = 784 → 40 → 2; 32,730 weights
     "ConvNN_1": functools.partial(ConvNN, padding=(2, 1), pool1=2, n_flat=784, n_hidden=40),
     # 8×30×30 → 8×10×10 → 16×8×8 → 16×4×4 = 256 → 32 → 2; 9,538 weights
@@ -115,16 +110,15 @@ _OF_THE_LIBRARY = frozenset(NETWORKS)
 
 
 def build(name: str, *, head: str = "logit", p_drop: float = 0.0) -> nn.Module:
-    """Build a network by its name, with PyTorch's default initialisation.
+    """Build the network of this name in `NETWORKS`, with PyTorch's default initialisation.
 
     Args:
-        name: in `NETWORKS`.
         head: "sigmoid" or "logit", see `ConvNN`. Where the network knows nothing of heads, a
             sigmoid is put behind it.
         p_drop: probability of zeroing a unit, in [0, 1); for networks that have dropout.
 
     Raises:
-        SglibError: no network has this name, or it has no dropout to set.
+        SglibError: an unknown name or head, or no dropout to set.
     """
     if name not in NETWORKS:
         raise SglibError(f"no network {name!r}; there are: {', '.join(NETWORKS)}")
@@ -136,15 +130,11 @@ def build(name: str, *, head: str = "logit", p_drop: float = 0.0) -> nn.Module:
     options = {"head": head, "p_drop": p_drop}
     network = NETWORKS[name](**{key: value for key, value in options.items() if key in knows})
     if head == "sigmoid" and "head" not in knows:
-        network.register_forward_hook(_sigmoid)
+        network.register_forward_hook(lambda _network, _inputs, outputs: outputs.sigmoid())
     return network
 
 
-def _sigmoid(_network: nn.Module, _inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
-    return outputs.sigmoid()
-
-
-def register(name: str, builder: Builder) -> str:
+def register(name: str, builder: Callable[..., nn.Module]) -> str:
     """Add a network under a name, to train and compare it like the others; return the name.
 
     Args:
@@ -159,10 +149,8 @@ def register(name: str, builder: Builder) -> str:
     if name in _OF_THE_LIBRARY:
         raise SglibError(f"{name!r} is a network of the library: choose another name")
     if isinstance(builder, nn.Module) or not callable(builder):
-        raise SglibError(
-            f"{name}: expected a class or function that makes a new network, since each run has "
-            f"weights of its own; got {builder!r:.60}"
-        )
+        wanted = "a class or function that makes a new network, since each run has its own weights"
+        raise SglibError(f"{name}: expected {wanted}; got {builder!r:.60}")
     expected = f"{name}: expected an nn.Module from (2, 1, {HEIGHT}, {WIDTH}) to (2, 2)"
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
@@ -170,10 +158,9 @@ def register(name: str, builder: Builder) -> str:
             outputs = network(torch.zeros(2, 1, HEIGHT, WIDTH))
         except Exception as error:  # whatever the user's code raises
             raise SglibError(f"{expected}, got {type(error).__name__}: {error}") from error
-    if not (isinstance(network, nn.Module) and isinstance(outputs, Tensor)):
-        raise SglibError(f"{expected}, got {type(network).__name__}")
-    if outputs.shape != (2, 2):
-        raise SglibError(f"{expected}, got outputs {tuple(outputs.shape)}")
+    shape = tuple(getattr(outputs, "shape", ()))
+    if not isinstance(network, nn.Module) or shape != (2, 2):
+        raise SglibError(f"{expected}, got {type(network).__name__}, outputs {shape}")
     NETWORKS[name] = builder
     return name
 

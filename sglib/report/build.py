@@ -10,10 +10,12 @@ import functools
 import json
 import logging
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import nbformat
@@ -26,6 +28,7 @@ from traitlets.config import Config as TraitletsConfig
 
 from sglib import SglibError
 from sglib.files import repo_root, reports_dir
+from sglib.report.compare import write_comparison
 from sglib.report.pages import duration, write_site
 from sglib.studies.profiles import Config
 
@@ -72,7 +75,42 @@ def build_reports(
             if path not in chosen and (kept := out / path.name).is_file():
                 shutil.copy(kept, work)
         execute(chosen, work, config, parameters)
-        return _finish(work, out, source, _command(config, only, parameters))
+        write_site(work, published=source, command=_command(config, only, parameters))
+        return _finish(work, out)
+
+
+def build_comparison(
+    config: Config,
+    name: str,
+    sets: Sequence[Mapping[str, object]],
+    *,
+    parameters: Mapping[str, object] | None = None,
+    notebooks_dir: Path | None = None,
+    out_dir: Path | None = None,
+) -> Path:
+    """Run one notebook once per set of parameters; return the path of the page that compares them.
+
+    Args:
+        config, parameters, notebooks_dir, out_dir: as for `build_reports`; a set goes before both.
+        name: of the notebook.
+        sets: name → value, two or more; the page goes into the folder `compare_<name>` of the site.
+
+    Raises:
+        SglibError, NotebookError: as for `build_reports`; nothing has been run if a set is wrong.
+    """
+    source, out = _folders(notebooks_dir, out_dir)
+    [path] = _choose(list_series(source), [name])
+    out, common = out / f"compare_{path.stem}", parameters or {}
+    for values in sets:
+        _checked(path, config, {**common, **values})
+    with _building(out) as work:
+        for number, values in enumerate(sets, start=1):
+            execute([path], work, config, {**common, **values})
+            (work / path.name).rename(work / f"{path.stem}-{number:02}.ipynb")
+        told = [f'--set "{" ".join(f"{k}={v}" for k, v in values.items())}"' for values in sets]
+        command = " ".join([_command(config, [name], common), *told])
+        write_comparison(work, sets, command=command)
+        return _finish(work, out)
 
 
 def build_published(notebooks_dir: Path | None = None, out_dir: Path | None = None) -> Path:
@@ -81,7 +119,8 @@ def build_published(notebooks_dir: Path | None = None, out_dir: Path | None = No
     with _building(out) as work:
         for path in list_series(source):
             shutil.copy(path, work)
-        return _finish(work, out, source, "sglib report --published")
+        write_site(work, published=source, command="sglib report --published")
+        return _finish(work, out)
 
 
 def execute(
@@ -101,9 +140,8 @@ def execute(
     """
     logging.getLogger("papermill").setLevel(logging.WARNING)  # our line per notebook is enough
     side_by_side = 1 if config.profile == "full" else min(config.n_jobs, len(notebooks))
-    series = {name: getattr(config, name) for name in ("profile", "data", "seeds", "device")}
-    series["jobs"] = max(1, config.n_jobs // side_by_side)
-    values = [_checked(path, series, parameters or {}) for path in notebooks]
+    shared = replace(config, jobs=max(1, config.n_jobs // side_by_side))
+    values = [_checked(path, shared, parameters or {}) for path in notebooks]
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # this environment's kernel
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a warning per kernel start
     how = f"{side_by_side} at a time, profile {config.profile}, data {config.data}"
@@ -130,6 +168,14 @@ def list_series(source: Path) -> list[Path]:
     return series
 
 
+def as_set(text: str) -> dict[str, object]:
+    """Return the parameters in "seeds=5 data=course"; blanks stand between them, or in quotes."""
+    pairs = [word.partition("=") for word in shlex.split(text)]
+    if not pairs or not all(name and sign for name, sign, _ in pairs):
+        raise SglibError(f"--set {text!r}: expected NAME=VALUE …, such as 'seeds=5 data=course'")
+    return {name: literal(value) for name, _, value in pairs}
+
+
 def literal(text: str) -> object:
     """Return a parameter as typed on the command line: a Python literal, else the text itself."""
     try:
@@ -146,8 +192,8 @@ def _choose(series: list[Path], only: Sequence[str]) -> list[Path]:
     return [p for p in series if not only or {p.stem, p.name, p.stem[:2]} & set(only)]
 
 
-def _checked(path: Path, series: Mapping, parameters: Mapping) -> dict[str, object]:
-    """Return the values for a notebook's `parameters` cell; papermill would pass on any name."""
+def _checked(path: Path, config: Config, parameters: Mapping) -> dict[str, object]:
+    """Return the values for a notebook's `parameters` cell; papermill would pass on any."""
     declared = papermill.inspect_notebook(path)
     for name, value in parameters.items():
         if name not in declared:
@@ -162,7 +208,11 @@ def _checked(path: Path, series: Mapping, parameters: Mapping) -> dict[str, obje
                 f"{path.name}: {name} must be like {default!r} ({type(default).__name__}), "
                 f"got {value!r}"
             )
-    values = {k: v for k, v in series.items() if k in declared and v is not None}
+    try:
+        replace(config, **{k: v for k, v in parameters.items() if k in asdict(config)})
+    except SglibError as error:
+        raise SglibError(f"{path.name}: {error}") from None
+    values = {k: v for k, v in asdict(config).items() if k in declared and v is not None}
     return values | dict(parameters)
 
 
@@ -223,9 +273,8 @@ def _building(out: Path) -> Iterator[Path]:
         shutil.rmtree(work)
 
 
-def _finish(work: Path, out: Path, source: Path, command: str) -> Path:
-    """Write the pages, move everything into place, the index last, and drop what was ours."""
-    write_site(work, published=source, command=command)
+def _finish(work: Path, out: Path) -> Path:
+    """Move everything into place, the index last, and drop what was ours."""
     made = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
     made.sort(key=lambda name: name == "index.html")
     listed = out / FILES

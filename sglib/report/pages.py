@@ -1,7 +1,7 @@
 """From a folder of executed notebooks to a site: a page and downloads for each, and an index.
 
-Pages hold no script, load nothing, and forbid both in their Content-Security-Policy. What is shown
-comes from our own notebooks: they escape foreign text (a file name, say) where they show it.
+Pages of notebooks hold no script, load nothing, and forbid both in their Content-Security-Policy.
+What is shown comes from our own notebooks: they escape foreign text where they show it.
 """
 
 import base64
@@ -18,6 +18,7 @@ from nbconvert.filters import Highlight2HTML, ansi2html, markdown2html
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
+from sglib.report.browser import write_pages
 from sglib.report.show import repetitions
 
 TITLE = "Sunglasses or not? A small-data paper, reproduced and questioned"
@@ -42,8 +43,8 @@ class Page:
         name: file name without its ending, `01_baseline`.
         title, question: first heading and the paragraph below it, plain text.
         answers: sentences computed from the run, in Markdown.
-        findings: what `show.headline` recorded (keys `headline`, `numbers`, `lead`), or the first
-            sentence of the answer.
+        findings: what `show.headline` recorded (keys `headline`, `lead`).
+        numbers: those of the findings and answers, by name.
         leads: outputs for the index page.
         provenance: what `show.provenance` recorded; empty where the notebook shows none.
         seconds: how long the notebook took; None where unknown.
@@ -54,6 +55,7 @@ class Page:
     question: str
     answers: list[str]
     findings: list[Mapping]
+    numbers: dict[str, Sequence[float]]
     leads: list[NotebookNode]
     provenance: Mapping
     seconds: float | None
@@ -76,18 +78,16 @@ class Page:
 
 def read_page(notebook: NotebookNode, name: str) -> Page:
     """Return what an executed notebook says about itself."""
-    told = [(o, o.metadata.get("sglib", {})) for o in _outputs(notebook) if "metadata" in o]
+    told = [(o, o.metadata.get("sglib", {})) for o in outputs(notebook) if "metadata" in o]
     facts = [about["provenance"] for _, about in told if "provenance" in about]
     answers = [about["answer"] for _, about in told if "answer" in about]
-    findings = [about for _, about in told if "headline" in about]
-    if answers and not findings:  # the answer's first sentence stands for it
-        first = re.split(r"(?<=[^\d][.!?])\s", answers[0], maxsplit=1)[0]
-        findings = [{"headline": first, "numbers": {}, "lead": False}]
+    numbers = [about["numbers"] for _, about in told if "numbers" in about]
     return Page(
         name,
         *_title_and_question(notebook, name),
         answers=answers,
-        findings=findings,
+        findings=[about for _, about in told if "headline" in about],
+        numbers={name: value for part in numbers for name, value in part.items()},
         leads=[o for o, about in told if _drawn(about).get("lead")],
         provenance=facts[-1] if facts else {},
         seconds=notebook.metadata.get("papermill", {}).get("duration"),
@@ -104,12 +104,12 @@ def write_site(folder: Path, *, published: Path, command: str) -> None:
     """
     notebooks = {p.stem: nbformat.read(p, 4) for p in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
     pages = [read_page(notebook, name) for name, notebook in notebooks.items()]
-    environment = _environment()
+    templates = environment()
     for i, (page, notebook) in enumerate(zip(pages, notebooks.values(), strict=True)):
         committed = published / f"{page.name}.ipynb"
         known = read_page(nbformat.read(committed, 4), page.name) if committed.is_file() else None
-        _write_downloads(folder, page, notebook)
-        text = environment.get_template("page.html.j2").render(
+        write_downloads(folder, notebook, prefix=page.name[:2])
+        text = templates.get_template("page.html.j2").render(
             page=page,
             cells=_shown_cells(notebook),
             before=pages[i - 1] if i else None,
@@ -117,14 +117,15 @@ def write_site(folder: Path, *, published: Path, command: str) -> None:
             published=compare(page, known) if known else None,
             command=command,
         )
-        (folder / f"{page.name}.html").write_text(_finish(text), encoding="utf-8")
-    text = environment.get_template("contents.html.j2").render(
+        (folder / f"{page.name}.html").write_text(finish(text), encoding="utf-8")
+    write_pages(folder)
+    text = templates.get_template("contents.html.j2").render(
         pages=pages,
         notices=list(dict.fromkeys(n for p in pages for n in p.provenance.get("notices", ()))),
         mixed=len({page.key for page in pages if page.provenance}) > 1,
         command=command,
     )
-    (folder / "index.html").write_text(_finish(text), encoding="utf-8")
+    (folder / "index.html").write_text(finish(text), encoding="utf-8")
 
 
 def compare(page: Page, published: Page) -> dict[str, object] | None:
@@ -136,10 +137,7 @@ def compare(page: Page, published: Page) -> dict[str, object] | None:
     """
     if not published.provenance or published.key == page.key:
         return None
-    theirs, ours = (
-        {name: value for finding in p.findings for name, value in finding["numbers"].items()}
-        for p in (published, page)
-    )
+    theirs, ours = published.numbers, page.numbers
     both = [name for name in theirs if name in ours]
     rows = [(name, _interval(theirs[name]), _interval(ours[name])) for name in both]
     verdict = ""
@@ -165,7 +163,8 @@ def _interval(value: Sequence[float]) -> str:
     return f"{value[0]:.3f}{rest}"
 
 
-def _outputs(notebook: NotebookNode) -> Iterator[NotebookNode]:
+def outputs(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    """Return all that an executed notebook shows, in order."""
     for cell in notebook.cells:
         yield from cell.get("outputs", ())
 
@@ -174,16 +173,22 @@ def _drawn(about: Mapping) -> Mapping:
     return about.get("figure") or about.get("table") or {}
 
 
-def _write_downloads(folder: Path, page: Page, notebook: NotebookNode) -> None:
-    """Write the data of each figure and table, and each figure by itself; note their names."""
+def write_downloads(folder: Path, notebook: NotebookNode, *, prefix: str) -> None:
+    """Write the data of each figure and table, and each figure by itself; note their names.
+
+    Args:
+        folder: of the site; the files go into its `data`.
+        notebook: executed; the names are noted in its outputs.
+        prefix: of the names.
+    """
     (folder / "data").mkdir(exist_ok=True)
     number = 0
-    for output in _outputs(notebook):
+    for output in outputs(notebook):
         about = _drawn(output.get("metadata", {}).get("sglib", {}))
         if not about:
             continue
         number += 1
-        name = f"data/{page.name[:2]}-{number}" + (f"-{about['name']}" if about["name"] else "")
+        name = f"data/{prefix}-{number}" + (f"-{about['name']}" if about["name"] else "")
         if "text/csv" in output.data:
             about["csv"] = f"{name}.csv"
             (folder / about["csv"]).write_text(output.data["text/csv"], encoding="utf-8")
@@ -195,24 +200,25 @@ def _write_downloads(folder: Path, page: Page, notebook: NotebookNode) -> None:
             (folder / about["picture"]).write_bytes(base64.b64decode(output.data["image/png"]))
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Return the templates with the filters that they use."""
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     safe = jinja2.filters.FILTERS["safe"]
-    environment.filters["markdown"] = lambda text: safe(_markdown(text))
-    environment.filters["line"] = lambda text: safe(_inline(text))
-    environment.filters["drawing"] = lambda svg, alt: safe(
+    made.filters["markdown"] = lambda text: safe(_markdown(text))
+    made.filters["line"] = lambda text: safe(_inline(text))
+    made.filters["drawing"] = lambda svg, alt: safe(
         svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(alt)}" ', 1)
     )
-    environment.filters["ansi"] = lambda text: safe(ansi2html(text))
-    environment.filters["code"] = lambda text: safe(Highlight2HTML()(text, language="python"))
-    environment.globals |= {"policy": safe(POLICY), "sheet": safe(_sheet()), "title": TITLE}
-    environment.globals["best"] = lambda o: next((k for k in SHOWN if k in o.get("data", {})), "")
-    return environment
+    made.filters["ansi"] = lambda text: safe(ansi2html(text))
+    made.filters["code"] = lambda text: safe(Highlight2HTML()(text, language="python"))
+    made.globals |= {"policy": safe(POLICY), "sheet": safe(_sheet()), "title": TITLE}
+    made.globals["best"] = lambda o: next((k for k in SHOWN if k in o.get("data", {})), "")
+    return made
 
 
 def _markdown(text: str) -> str:
@@ -224,7 +230,7 @@ def _inline(text: str) -> str:
     return re.sub(r"\A\s*<p>(.*)</p>\s*\Z", r"\1", _markdown(text), flags=re.DOTALL)
 
 
-def _finish(text: str) -> str:
+def finish(text: str) -> str:
     """Return a page whose tables can be scrolled by keyboard and whose headings are listed."""
     text, number = _TABLE.sub(_scrolling, text), itertools.count(1)
     text = _REGION.sub(lambda match: f"{match[0]}{next(number)} · ", text)

@@ -23,7 +23,7 @@ import pandas as pd
 from nbformat import NotebookNode
 
 from sglib import SglibError
-from sglib.analysis import published
+from sglib.analysis import others, published
 from sglib.analysis.plots.style import use_style
 from sglib.data import load_data
 from sglib.files import replacing, repo_root, reports_dir
@@ -147,6 +147,7 @@ def make_blocks(pages: Sequence[Page], reports: Path) -> dict[str, Callable[[], 
             f"- {name}: {value}" for name, value in pages[-1].provenance.get("facts", ())
         ),
         "model files": lambda: markdown_table(model_files()),
+        "eight more people": lambda: eight_more_people(reports),
         "speed": lambda: speed(pd.read_csv(tables["benchmarks"])),
     }
     for name, path in tables.items():
@@ -202,6 +203,20 @@ def markdown_table(frame: pd.DataFrame) -> str:
     lines = [head, ["--:" if numeric else ":--" for numeric in align], *rows]
     return "\n".join(
         f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    )
+
+
+def eight_more_people(reports: Path) -> str:
+    """Return figure and table of the people nobody trained on; nothing while none is published."""
+    path = reports / "tables" / f"{others.NAME}.csv"
+    if not path.exists():
+        return ""
+    table = pd.read_csv(path).filter(others.SHORT)
+    return (
+        "What the other people of the public originals say, whom nobody trained on (notebook 09)."
+        "\n\n"
+        "![Accuracy on people nobody trained on, by experiment]"
+        f"(reports/figures/{others.NAME}.png)\n\n{markdown_table(table)}"
     )
 
 

@@ -11,6 +11,7 @@ import html
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from IPython.display import display
@@ -28,6 +29,7 @@ SYNTHETIC = (
 )
 STAND_INS = "The photographs are not published: the faces shown here are synthetic ones."
 MAX_SVG = 120_000  # characters; a drawing with more is shown as PNG
+Numbers = Mapping[str, tuple[float, ...]]
 _page: dict[str, str] = {}  # of the running notebook: "data", "smoke", "stand_ins"
 
 
@@ -75,6 +77,7 @@ def figure(
     save: str = "",
     data: pd.DataFrame | None = None,
     lead: bool = False,
+    controls: Any = None,
 ) -> None:
     """Show a figure and its caption: as SVG where that is small, else as PNG; close it.
 
@@ -87,6 +90,7 @@ def figure(
         save: file name without ending for `reports/figures`.
         data: what is drawn, for download; default: read from lines, points and bars.
         lead: put it on the index page and in the README.
+        controls: a widget that JupyterLab shows in the figure's place; pages keep the figure.
 
     Raises:
         SglibError: no alternative text, or photographs of a set that must not be published.
@@ -99,7 +103,7 @@ def figure(
     if photos and _publishing() and "synthetic" not in (_page.get("data"), _page.get("stand_ins")):
         raise SglibError("show.figure: photographs are not published; draw show.photos(faces)")
     data = drawing.points(fig) if data is None and not photos else data
-    caption = _told(caption) if caption else ""
+    caption = _told(caption or alt) if caption or _page.get("smoke") else ""
     text = "" if photos else drawing.svg(fig)
     bundle, sizes = {"text/plain": f"[figure: {alt}]"}, {}
     if 0 < len(text) <= MAX_SVG:
@@ -110,6 +114,8 @@ def figure(
         sizes["image/png"] = {"width": width, "alt": alt}
     if data is not None:
         bundle["text/csv"] = drawing.csv(data)
+    if controls is not None and not _publishing():  # a committed widget has no kernel behind it
+        bundle = {**controls._repr_mimebundle_(), **bundle}
     about = {"alt": alt, "caption": caption, "photos": photos, "lead": lead, "name": save}
     _show(bundle, {"figure": about}, **sizes)
     if caption:
@@ -136,6 +142,7 @@ def table(
         lead: put it on the index page and in the README.
     """
     flat = drawing.flat(frame)
+    caption += f" ({_page['smoke']})" if _page.get("smoke") else ""
     markup = drawing.html_table(flat, caption="" if fold else caption)
     if fold:
         markup = f"<details><summary>{html.escape(caption or 'Table')}</summary>{markup}</details>"
@@ -145,29 +152,30 @@ def table(
     _save("tables", save, "csv", drawing.csv(flat).encode)
 
 
-def headline(
-    text: str,
-    *,
-    numbers: Mapping[str, tuple[float, float, float]] | None = None,
-    lead: bool = False,
-) -> None:
+def headline(text: str, *, numbers: Numbers | None = None, lead: bool = False) -> None:
     """Show the notebook's finding in one line, which the index page and the README repeat.
 
     Args:
         text: Markdown, computed from the run.
-        numbers: value, lower and upper end of its interval by name in words; the site sets them
+        numbers: (value, lower, upper end of its interval) by name in words; the site sets them
             beside the published ones and says whether a run on the same data agrees with them.
         lead: the one sentence that opens the index page and the README.
     """
     told = _told(text)
-    about = {"headline": told, "numbers": dict(numbers or {}), "lead": lead}
+    numbers = {} if _page.get("smoke") else dict(numbers or {})
+    about = {"headline": told, "numbers": numbers, "lead": lead}
     _show({"text/markdown": f"> {told}", "text/plain": told}, about)
 
 
-def answer(text: str) -> None:
-    """Show the answer to the notebook's question: Markdown, computed from the run."""
+def answer(text: str, *, numbers: Numbers | None = None) -> None:
+    """Show the answer to the notebook's question: Markdown, computed from the run.
+
+    Args:
+        numbers: as for `headline`.
+    """
     told = _told(text)
-    _show({"text/markdown": f"> **Answer.** {told}", "text/plain": told}, {"answer": told})
+    about = {"answer": told, "numbers": dict(numbers or {})}
+    _show({"text/markdown": f"> **Answer.** {told}", "text/plain": told}, about)
 
 
 def photos(faces: FaceData) -> FaceData:

@@ -1,7 +1,7 @@
 """Controls: what a look-up table reaches, labels that mean nothing, and λ in other optimisers."""
 
 import functools
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,11 @@ from sglib.data.faces import FaceSet
 from sglib.data.splits import Split, make_split, n_folds
 from sglib.studies.fingerprint import fingerprint
 from sglib.studies.profiles import PROFILES, Config
-from sglib.studies.run import Run, run, run_study, spread
+from sglib.studies.run import Run, columns_of, run, run_study, spread
 from sglib.studies.tables import study
+from sglib.training.fit import fit_data
 from sglib.training.reference import ADAM, fit_reference
 from sglib.training.schedule import make_schedule
-from sglib.training.settings import HISTORY, FitData
 
 REFERENCES = {
     "the nearest photograph's label": KNeighborsClassifier(1),
@@ -36,13 +36,9 @@ DECAYS = (0.0, 1e-6, 1e-4)
 def references(faces: FaceSet, config: Config) -> pd.DataFrame:
     """Return the accuracy of methods that learn no features, on the splits of the study.
 
-    Args:
-        faces: the labelled set.
-        config: as many repetitions of the random folds, at most ten.
-
     Returns:
-        one row per reference and split: reference, scheme ("kfold" or "person"), seed, fold,
-        val_acc, n_val.
+        one row per reference and split: reference, scheme ("kfold", at most ten repetitions, or
+        "person"), seed, fold, val_acc, n_val.
     """
     pixels = faces.images.reshape(len(faces), -1) / 255  # (N, 960)
     rows = []
@@ -68,12 +64,9 @@ def with_wrong_labels(faces: FaceSet, share: float, *, seed: int = 0) -> FaceSet
 
 
 def random_labels(faces: FaceSet, config: Config) -> pd.DataFrame:
-    """Train the two plain networks on more and more wrong labels: how much can they memorise?
+    """Train study `baseline` with a share `noise` of wrong labels: how much can it memorise?
 
-    Returns:
-        the runs of study `baseline`, with `noise`, the share; at most five repetitions.
-
-    Source: Zhang, Bengio, Hardt, Recht & Vinyals 2017 (ICLR).
+    At most five repetitions. Source: Zhang, Bengio, Hardt, Recht & Vinyals 2017 (ICLR).
     """
     few = replace(config, seeds=min(config.n_seeds, 5))
     runs = [run("baseline", with_wrong_labels(faces, s), few).assign(noise=s) for s in SHARES]
@@ -81,11 +74,7 @@ def random_labels(faces: FaceSet, config: Config) -> pd.DataFrame:
 
 
 def permutations(faces: FaceSet, config: Config, *, n: int = 20) -> pd.DataFrame:
-    """Train on labels permuted over the whole set: the distribution where nothing can be learned.
-
-    Returns:
-        one repetition of study `baseline` for each of n permutations, numbered in `permutation`.
-    """
+    """Train study `baseline` once on each `permutation` of the labels: nothing can be learned."""
     parts = []
     for number in range(n):
         labels = np.random.default_rng(number).permutation(faces.labels)
@@ -117,18 +106,8 @@ def decays(faces: FaceSet, config: Config) -> pd.DataFrame:
 
 
 def _decayed(unit: Run, faces: FaceSet, split: Split, *, optimiser: str) -> dict[str, Any]:
-    parts = (
-        part[rows] for rows in (split.train, split.val) for part in (faces.images, faces.labels)
-    )
     schedule = make_schedule(unit.row, len(split.train), (unit.seed, unit.fold))
-    done = fit_reference(
-        unit.row, FitData(*parts), schedule, make_optimizer=OPTIMISERS[optimiser][0]
-    )
-    return {
-        **asdict(unit.row),
-        **{name: done.history[name].tolist() for name in HISTORY},
-        "val_probs": done.val_probs.tolist(),
-        "seconds": done.seconds,
-        "optimiser": optimiser,
-        "fc1_norm": float(np.linalg.norm(done.weights["fc1.weight"])),
-    }
+    make, _ = OPTIMISERS[optimiser]
+    done = fit_reference(unit.row, fit_data(faces, split), schedule, make_optimizer=make)
+    norm = float(np.linalg.norm(done.weights["fc1.weight"]))
+    return columns_of(unit.row, done) | {"optimiser": optimiser, "fc1_norm": norm}

@@ -10,24 +10,20 @@ from sglib.data.splits import make_split
 from sglib.files import models_dir, replacing
 from sglib.metrics import accuracy, to_preds
 from sglib.models import files as model_files
+from sglib.models.ensemble import Ensemble
 from sglib.models.files import Member, ModelFile
 from sglib.studies.profiles import PROFILES, Config
 from sglib.studies.tables import study
 from sglib.training.fit import fit_until_learned
+from sglib.training.settings import Experiment, Fit
 
 FINAL = ("final_1", "final_2")
 
 
 def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, ModelFile]:
-    """Train the two final configurations on every image of the set.
+    """Train `FINAL` on every image of a labelled set; return the models by name, not yet saved.
 
-    Args:
-        faces: the labelled set.
-        config: its profile limits the epochs.
-        seed: of every draw; the first of `fit.fit_until_learned`.
-
-    Returns:
-        "final_1" and "final_2" → the model, not yet saved.
+    The seed is of every draw, and the first of `fit.fit_until_learned`.
     """
     split = make_split(faces, "all")
     models = {}
@@ -47,20 +43,21 @@ def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, Model
     return models
 
 
+def ensemble_of(row: Experiment, done: Fit) -> Ensemble:
+    """Return the network that a run of an experiment trained, as a model that answers."""
+    member = Member(row.model, head=row.head)
+    return ModelFile(row.name, (member,), (done.weights,), scaling=row.scaling).ensemble()
+
+
 def save(
     models: Mapping[str, ModelFile], test: FaceSet, *, folder: Path | None = None
 ) -> pd.DataFrame:
     """Write each model and its predictions of the test set, and tell what they say.
 
-    Args:
-        models: from `retrain`.
-        test: the test set; its labels may be held back.
-        folder: default `models/<name of the training set>`.
-
     Returns:
         one row per model: images, `sunglasses` (share of them predicted so), test_acc (NaN where
-        the labels are held back), and the two files, `<name>.safetensors` and `<name>.csv`; the
-        table has the paper's columns `id,result`.
+        the labels are held back), and the two files in the folder (default `models/<name of the
+        training set>`): `<name>.safetensors`, and `<name>.csv` with the paper's `id,result`.
     """
     rows = {}
     for name, model in models.items():

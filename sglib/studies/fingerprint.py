@@ -26,10 +26,9 @@ _N_PROBE = 4  # pictures of the probe: a few milliseconds
 
 
 def fingerprint(experiment: Experiment, faces: FaceSet, scheme: str) -> str:
-    """Return what tells one network and training from another: what becomes of a fixed probe.
+    """Return what becomes of four made-up pictures in two epochs of the reference engine.
 
-    Two epochs of the reference engine on four made-up pictures with a fixed seed, in float64 and
-    rounded, so that processors agree; and the first split of the scheme.
+    In float64 and rounded, so that processors agree; the first split of the scheme enters too.
     """
     row = replace(experiment, name="", section="", n_epochs=2)
     split = make_split(faces, scheme, split_seed=1)
@@ -62,10 +61,9 @@ def probe() -> FitData:
 
 
 def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
-    """Return the hash of names, shapes and values; the values to five digits.
+    """Return the hash of names, shapes and values, of which length and a projection are rounded.
 
-    Of each array the length and a projection are taken, so that the last bits, in which
-    processors differ, hardly ever meet the edge between two rounded values.
+    So the last bits, in which processors differ, hardly ever meet the edge of two rounded values.
     """
     facts = []
     for name, array in sorted(arrays.items()):

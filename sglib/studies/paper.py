@@ -44,16 +44,3 @@ CONCLUSIONS = (
     "Dropout 50 % beats dropout 25 % for both networks.",
     "Dropout 50 % with L2 is the configuration to deploy.",
 )
-
-TABLE_1 = (
-    # Table 1: method, what it does. The paper tried only the first, horizontally.
-    ("flip", "mirror horizontally, vertically, or both"),
-    ("rotation", "turn by an angle"),
-    ("scaling", "enlarge or shrink"),
-    ("noise injection", "add noise"),
-    ("colour space", "change the colour channels"),
-    ("contrast", "change the contrast"),
-    ("sharpness", "change the sharpness"),
-    ("translation", "move horizontally, vertically, or both"),
-    ("cropping", "cut out a part"),
-)

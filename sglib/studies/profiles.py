@@ -9,6 +9,7 @@ from sglib import SglibError
 from sglib.data.faces import DATA_CHOICES
 from sglib.files import check_device, n_usable_cpus
 from sglib.studies.tables import Study
+from sglib.training.settings import Experiment
 
 
 @dataclass(frozen=True)
@@ -21,31 +22,25 @@ class Profile:
     n_folds: int | None = None  # how many folds of the scheme are run; None = all
     max_epochs: int | None = None  # upper limit on an experiment's epochs; None = as printed
 
+    def limit(self, row: Experiment) -> Experiment:
+        """Return the experiment with its epochs limited, under its name."""
+        return replace(row, n_epochs=min(row.n_epochs, self.max_epochs or row.n_epochs))
+
     def shorten(self, study: Study) -> Study:
-        """Return the study with the epochs limited; its rows keep their names."""
-        limit = self.max_epochs
-        if limit is None:
-            return study
-        return replace(
-            study, rows=tuple(replace(row, n_epochs=min(row.n_epochs, limit)) for row in study.rows)
-        )
+        """Return the study with the epochs of its rows limited."""
+        return replace(study, rows=tuple(map(self.limit, study.rows)))
 
 
-_PROFILES = (
-    Profile("smoke", "does everything run? (no number means anything)", 1, 2, 12),
-    Profile("paper", "the paper's protocol, every fold once", 1),
-    Profile("full", "a hundred repetitions, for statistics", 100),
-)
-PROFILES = {profile.name: profile for profile in _PROFILES}
+PROFILES = {
+    "smoke": Profile("smoke", "does everything run? (no number means anything)", 1, 2, 12),
+    "paper": Profile("paper", "the paper's protocol, every fold once", 1),
+    "full": Profile("full", "a hundred repetitions, for statistics", 100),
+}
 
 
 @dataclass(frozen=True)
 class Config:
-    """The checked parameters of a notebook or a command.
-
-    Raises:
-        SglibError: a value is unknown or of the wrong type. Papermill checks nothing itself.
-    """
+    """The parameters of a notebook or a command, checked, since Papermill checks nothing."""
 
     profile: str = "paper"  # one of `PROFILES`
     data: str = "auto"  # one of `DATA_CHOICES`

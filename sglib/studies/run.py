@@ -8,7 +8,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -24,10 +24,8 @@ from sglib.studies.store import N_ASKED, RunStore
 from sglib.studies.tables import Study
 from sglib.studies.tables import study as as_study
 from sglib.studies.workers import announcement, in_parallel, with_progress
-from sglib.training.fit import choose_engine, fit, outcome
-from sglib.training.settings import HISTORY, Experiment
-
-MEASURES = ("train_loss", "val_loss", "train_acc", "val_acc")
+from sglib.training.fit import choose_engine, fit
+from sglib.training.settings import HISTORY, Experiment, Fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,28 +82,31 @@ def plan(
     device: str = "cpu",
 ) -> list[Run]:
     """List the runs of a study; for `engine` and `device` see `fit.choose_engine`."""
-    rows = [
-        Run(
-            name=row.name,
-            row=row,
-            settings=row.settings(),
-            work=_fit,
-            engine=choose_engine(row, engine=engine, device=device),
-            fingerprint=fingerprint(row, faces, scheme),
-            scheme=scheme,
-        )
-        for row in study.rows
-    ]
+    rows = []
+    for row in study.rows:
+        code = fingerprint(row, faces, scheme)
+        chosen = choose_engine(row, engine=engine, device=device)
+        rows.append(Run(row.name, row, row.settings(), _fit, chosen, code, scheme))
     return spread(rows, faces, n_seeds=n_seeds, max_folds=max_folds)
 
 
-def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
+def trained(run: Run, faces: FaceSet, split: Split) -> tuple[Fit, dict[str, Any]]:
+    """Train a run's experiment; return the run as it ended, and the columns of its row."""
     kind, _, device = run.engine.partition("-")
     on = {"engine": kind, "device": device} if kind == "reference" else {"engine": run.engine}
     done = fit(run.row, faces, split, seed=(run.seed, run.fold), **on)
+    return done, columns_of(run.row, done)
+
+
+def _fit(run: Run, faces: FaceSet, split: Split) -> dict[str, Any]:
+    return trained(run, faces, split)[1]
+
+
+def columns_of(row: Experiment, done: Fit) -> dict[str, Any]:
+    """Return an experiment's settings and what its run yielded, as the store takes them."""
     histories = {name: done.history[name].tolist() for name in HISTORY}
     probs = done.val_probs.tolist()
-    return {**asdict(run.row), **histories, "val_probs": probs, "seconds": done.seconds}
+    return {**asdict(row), **histories, "val_probs": probs, "seconds": done.seconds}
 
 
 _LABELS = ("key", "name", "data", "digest", "scheme", "fold", "seed", "engine")
@@ -115,10 +116,8 @@ _COLUMNS = (*_LABELS, "n_train", "n_val", *HISTORY, "val_ids", "val_probs", "sec
 def do(run: Run, faces: FaceSet) -> dict[str, Any]:
     """Do one run and return its row for the store."""
     if faces.digest != run.digest:
-        raise SglibError(
-            f"{run.data}: this machine has other data (digest {faces.digest[:12]}) "
-            f"than the study was planned on ({run.digest[:12]})"
-        )
+        found = f"other data (digest {faces.digest[:12]}) than the study was planned on"
+        raise SglibError(f"{run.data}: this machine has {found} ({run.digest[:12]})")
     split = make_split(faces, run.scheme, fold=run.fold, split_seed=run.seed)
     with one_thread(run.engine.startswith("reference")):
         columns = run.work(run, faces, split)
@@ -185,8 +184,7 @@ def run_study(
     in flight, and the next call goes on where it stopped.
 
     Args:
-        runs: from `plan` or `spread`.
-        faces: the set they were planned on.
+        runs: from `plan` or `spread`, for these `faces`.
         store: default: the store of this checkout.
         jobs: runs at a time on this machine.
         scheduler: address of a Dask scheduler whose workers do them instead.
@@ -195,8 +193,7 @@ def run_study(
 
     Returns:
         one row per run: name and section as asked for, also where the run was first made under
-        another name; the experiment's fields, `LABELS`, n_train, n_val, histories, val_ids,
-        val_probs, seconds and where it was made.
+        another name; settings, `_COLUMNS` and where it was made.
     """
     store = store or RunStore()
     done = store.keys()
@@ -221,36 +218,9 @@ def run_study(
             raise
         store.merge()
     if not runs:
-        settings = (field.name for field in fields(Experiment))
-        return pd.DataFrame(columns=list(dict.fromkeys([*_COLUMNS, *settings])))
+        return pd.DataFrame(columns=list(dict.fromkeys([*_COLUMNS, *vars(Experiment())])))
     stored = store.load(run.key for run in runs).set_index("key", drop=False)
     frame = stored.loc[[run.key for run in runs]].reset_index(drop=True)
     frame["name"] = [run.name for run in runs]
     frame["section"] = [getattr(run.row, "section", "") for run in runs]
     return frame
-
-
-def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return per row the number of runs, of those that failed, and means after the last epoch.
-
-    Args:
-        frame: from `run`.
-
-    Returns:
-        index name; n_runs, n_failed (`fit.outcome`); of each of `MEASURES` `_all_mean`, `_all_sd`
-        over all runs and `_learned_mean`, `_learned_sd` over those that learned; seconds of a run.
-    """
-    last = frame[list(MEASURES)].map(lambda history: history[-1]).astype(float)
-    last["seconds"] = frame["seconds"].astype(float)
-    failed = frame["train_acc"].map(outcome).ne("learned")
-    order = pd.Index(frame["name"].unique(), name="name")
-    table = pd.DataFrame(index=order)
-    table["n_runs"] = frame.groupby("name").size()
-    table["n_failed"] = failed.groupby(frame["name"]).sum()
-    for which, rows in (("all", last), ("learned", last[~failed])):
-        groups = rows.groupby(frame["name"])
-        for measure in MEASURES:
-            table[f"{measure}_{which}_mean"] = groups[measure].mean()
-            table[f"{measure}_{which}_sd"] = groups[measure].std()
-    table["seconds"] = last["seconds"].groupby(frame["name"]).mean()
-    return table

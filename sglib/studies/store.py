@@ -12,7 +12,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -76,16 +76,18 @@ class RunStore:
 
     def merge(self) -> int:
         """Gather all parts into one segment; return how many. Safe beside other writers."""
-        with self._lock() as mine:
-            parts = sorted(self._parts.glob("*.parquet")) if mine else []
-            if len(parts) < 2:
-                return 0
-            table = pa.concat_tables(list(self._read(parts)), promote_options="permissive")
-            name = hashlib.sha256("".join(p.stem for p in parts).encode()).hexdigest()[:16]
-            self._write(table, self._segments / f"{name}.parquet")
-            for path in parts:
-                path.unlink(missing_ok=True)
-            return len(parts)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as file, suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # or another process is at it
+            parts = sorted(self._parts.glob("*.parquet"))
+            if len(parts) > 1:
+                table = pa.concat_tables(list(self._read(parts)), promote_options="permissive")
+                name = hashlib.sha256("".join(p.stem for p in parts).encode()).hexdigest()[:16]
+                self._write(table, self._segments / f"{name}.parquet")
+                for path in parts:
+                    path.unlink(missing_ok=True)
+                return len(parts)
+        return 0
 
     def take_from(self, other: "RunStore") -> int:
         """Copy the runs of another store that this one lacks; return how many."""
@@ -93,24 +95,9 @@ class RunStore:
             raise SglibError(f"{other.folder}: no run store there")
         new = sorted(other.keys() - self.keys())
         if new:
-            self._add_segment(other.load(new))
+            table = pa.Table.from_pandas(other.load(new), preserve_index=False)
+            self._write(table, self._segments / f"{uuid.uuid4().hex[:16]}.parquet")
         return len(new)
-
-    def rekey(self, old: "RunStore", keys: Iterable[str], *, processor: str) -> int:
-        """Take over the runs with these keys of a store whose keys have no fingerprint yet.
-
-        For one who knows that the training has not changed since, and that all of them were made
-        on this `processor`; the column `commit` keeps telling by which code. Returns how many.
-        """
-        wanted = {key[:N_ASKED]: key for key in set(keys) - self.keys()}
-        frame = old.load(wanted).drop(columns="split_seed", errors="ignore")
-        if len(frame):
-            self._add_segment(frame.assign(key=frame["key"].map(wanted), processor=processor))
-        return len(frame)
-
-    def _add_segment(self, frame: pd.DataFrame) -> None:
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        self._write(table, self._segments / f"{uuid.uuid4().hex[:16]}.parquet")
 
     @staticmethod
     def _read(paths: Iterable[Path], columns: list[str] | None = None) -> Iterator[pa.Table]:
@@ -133,15 +120,3 @@ class RunStore:
                 os.fsync(file.fileno())
         except OSError as error:
             raise SglibError(f"{path}: cannot be written ({error.strerror})") from error
-
-    @contextmanager
-    def _lock(self) -> Iterator[bool]:
-        """Yield whether this process alone may merge."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True

@@ -57,6 +57,11 @@ def _pick(names: str) -> tuple[Experiment, ...]:
     return tuple(known[name] for name in names.split())
 
 
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """Return (row, reference) of each comparison."""
+    return tuple((row, reference) for row, reference in map(str.split, text.split(",")))
+
+
 def _variant(rows: Iterable[Experiment], suffix: str, **changes: str) -> tuple[Experiment, ...]:
     return tuple(replace(row, name=row.name + suffix, section="", **changes) for row in rows)
 
@@ -79,7 +84,7 @@ _STUDIES = (
         "Does the paper's L2 penalty help?",
         ("model", "l2"),
         _pick("baseline50_1 l2_1 baseline50_2 l2_2"),
-        (("l2_1", "baseline50_1"), ("l2_2", "baseline50_2")),
+        _pairs("l2_1 baseline50_1, l2_2 baseline50_2"),
     ),
     Study(
         "l2_sweep",
@@ -96,13 +101,9 @@ _STUDIES = (
         "Does dropout help, and is 50 % better than 25 %?",
         ("model", "p_drop", "n_epochs"),
         _pick("baseline_1 dropout25_1 dropout50_1 baseline50_2 dropout25_2 dropout50_2"),
-        tuple(
-            pair
-            for n, plain in ((1, "baseline_1"), (2, "baseline50_2"))
-            for pair in (
-                *((f"dropout{p}_{n}", plain) for p in (25, 50)),
-                (f"dropout50_{n}", f"dropout25_{n}"),
-            )
+        _pairs(
+            "dropout25_1 baseline_1, dropout50_1 baseline_1, dropout50_1 dropout25_1, "
+            "dropout25_2 baseline50_2, dropout50_2 baseline50_2, dropout50_2 dropout25_2"
         ),
     ),
     Study(
@@ -110,10 +111,9 @@ _STUDIES = (
         "Is dropout 50 % with L2 the configuration to deploy?",
         ("model", "p_drop", "l2", "n_epochs"),
         _pick("baseline60_1 l2_1 dropout50_1 final_1 baseline60_2 l2_2 dropout50_2 final_2"),
-        tuple(
-            (f"final_{n}", f"{other}_{n}")
-            for n in (1, 2)
-            for other in ("baseline60", "l2", "dropout50")
+        _pairs(
+            "final_1 baseline60_1, final_1 l2_1, final_1 dropout50_1, "
+            "final_2 baseline60_2, final_2 l2_2, final_2 dropout50_2"
         ),
     ),
     Study(
@@ -135,11 +135,7 @@ _ROWS = {row.name: row for study in _STUDIES for row in study.rows}
 
 
 def study(what: str | Study | Experiment | Sequence[Experiment]) -> Study:
-    """Return a study by its name, or one of rows of your own, each with a name.
-
-    Raises:
-        SglibError: no study has this name; two rows have one name.
-    """
+    """Return the study of this name, or one of rows of your own; `SglibError` if it cannot be."""
     if isinstance(what, Study):
         return what
     if isinstance(what, str):

@@ -16,12 +16,13 @@ from tqdm import tqdm
 from sglib import SglibError
 from sglib.data import load_data
 from sglib.data.faces import FaceSet
-from sglib.data.splits import make_split
+from sglib.data.splits import Split, make_split
 from sglib.models.networks import NETWORKS
 from sglib.studies.fingerprint import one_thread
 from sglib.training.settings import Experiment
 
 US_PER_STEP = 25  # of the compiled engine, evaluation included; only for what is announced
+BACKENDS = {"compiled": "threading", "compiled-shuffled": "threading", "reference-cpu": "loky"}
 Row = dict[str, Any]
 Work = Callable[[Any, FaceSet], Row]
 
@@ -29,31 +30,22 @@ Work = Callable[[Any, FaceSet], Row]
 def in_parallel(
     work: Work, runs: Sequence[Any], faces: FaceSet, *, jobs: int, scheduler: str | None = None
 ) -> Iterator[Row]:
-    """Yield the rows as they are finished, in any order.
+    """Yield the rows as they are finished, in any order; see `studies.run.run_study`.
 
     The compiled engine releases the interpreter lock: threads start at once and share the images.
     The reference engine needs processes. A GPU serves one process, this one.
-
-    Args:
-        work: run and set → row.
-        runs: have an `engine`.
-        jobs: at a time.
-        scheduler: address of a Dask scheduler; then `jobs` does not count.
     """
     if scheduler:
         yield from _on_dask(work, runs, faces, scheduler)
         return
-    yield from (work(run, faces) for run in runs if jobs == 1 or not _side_by_side(run))
-    for engine, kind in (("compiled", "threading"), ("reference", "loky")):
-        part = [run for run in runs if _side_by_side(run) and run.engine.startswith(engine)]
-        if part and jobs > 1:
+    backends = BACKENDS if jobs > 1 else {}
+    yield from (work(run, faces) for run in runs if run.engine not in backends)
+    for backend in ("threading", "loky"):
+        part = [run for run in runs if backends.get(run.engine) == backend]
+        if part:
             options = {"n_jobs": min(jobs, len(part)), "pre_dispatch": "2*n_jobs"}
-            pool = joblib.Parallel(**options, backend=kind, return_as="generator_unordered")
+            pool = joblib.Parallel(**options, backend=backend, return_as="generator_unordered")
             yield from pool(_task(work, run, faces) for run in part)
-
-
-def _side_by_side(run: Any) -> bool:
-    return run.engine.startswith("compiled") or run.engine == "reference-cpu"
 
 
 def _task(work: Work, run: Any, faces: FaceSet | None) -> tuple[Any, ...]:
@@ -92,7 +84,7 @@ def _on_dask(work: Work, runs: Sequence[Any], faces: FaceSet, scheduler: str) ->
 def announcement(
     label: str, runs: Sequence[Any], todo: Sequence[Any], faces: FaceSet, jobs: int
 ) -> str:
-    """Return how many of the runs are to be done, by which engine, and about how long it takes.
+    """Return how many runs are to be done, by which engine, and about how long it takes.
 
     No time is told of others than experiments, and for 0 jobs, where it depends on others.
     """
@@ -114,7 +106,7 @@ def _seconds(run: Any, faces: FaceSet) -> float:
     n_epochs, n_steps = row.n_epochs, len(split.train) / row.batch_size
     if run.engine.startswith("compiled"):
         return n_epochs * n_steps * US_PER_STEP * 1e-6
-    few = replace(split, train=split.train[: 8 * row.batch_size], val=split.val[:0])
+    few = Split(split.train[: 8 * row.batch_size], split.val[:0])
     for _ in range(2):  # the first time is slower
         started = time.perf_counter()
         with one_thread():

@@ -1,16 +1,16 @@
-"""Our recipe: synthetic people first, then the photographs; several networks, one taught by them.
+"""Our recipe: synthetic people first, then the photographs, and half-way back; several averaged.
 
 A network starts on thousands of rendered people, which the twelve photographed ones are too few to
-stand in for, and goes on with the photographs. Networks are averaged, or teach a smaller one
-(Hinton et al. 2015, arXiv 1503.02531). Everything random comes from one seed.
+stand in for, and goes on with the photographs. Its final weights lie between the two. Everything
+random comes from one seed; trained networks are kept in the cache, where a single network and an
+average find them.
 """
 
 import dataclasses
 import functools
 import hashlib
 import json
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -20,231 +20,161 @@ from torch import Tensor, nn
 
 from sglib.data.augment import POLICIES, Chain, Policy
 from sglib.data.faces import HEIGHT, WIDTH, FaceSet
-from sglib.data.splits import Split
-from sglib.data.synthetic import distort, render_faces, renderer_digest
+from sglib.data.synthetic import render_faces, renderer_digest
 from sglib.files import cache_dir, replacing
 from sglib.models.ensemble import Ensemble, check_images, to_unit
 from sglib.models.networks import build
 
-N_COPIES, DISTORT_SEED = 10, 77  # distorted copies of each photograph, the same for every recipe
 _PEOPLE_SEED = 11  # of the synthetic people; not 0, the embedded default data set
-_PRETRAINING = 1000  # added to the seed: pretraining draws from a stream of its own
-_METHOD = 2  # raise it when the same settings come to give other pretrained weights
+_START_SEED = (
+    1000  # added to the place of a network: what it starts from is drawn by a stream apart
+)
+_METHOD = 4  # raise it when the same settings come to give other weights
 _WARMUP = 0.1  # share of the steps in which the learning rate rises
 _WEIGHT_DECAY = 0.05  # AdamW's, on convolution and linear weights
 _BLOCK = 32  # batches augmented at once: few calls, little memory
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
-    """Settings of one training of one network.
+class Recipe:
+    """What makes a model of ours.
 
     Args:
         network: a name in `networks.NETWORKS`.
-        policy: augmentation, drawn anew in each epoch.
-        n_epochs: passes over the images; 0 leaves the weights as they are.
-        batch_size: images per step.
+        policy: augmentation of the photographs, drawn anew in each epoch.
+        n_epochs: passes over the photographs; 0 leaves the weights as they are.
+        batch_size: photographs per step.
         lr: the largest learning rate; it rises, then falls to 0 as a cosine.
+        n_people: synthetic people that are trained on before; 0 = none.
+        start_epochs: passes over their pictures.
+        blend: how far the final weights lie on the way from those before the photographs to those
+            after them, (0, 1]; half-way keeps more of what was learned first (Wortsman et al.
+            2022, arXiv 2109.01903).
+        n_networks: networks that are averaged.
+        mirror: whether the mirror image of a picture is looked at too.
     """
 
     network: str
     policy: Policy | Chain = POLICIES["standard"]
-    n_epochs: int = 200
+    n_epochs: int = 80
     batch_size: int = 32
     lr: float = 3e-3
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """What makes a model of ours, from the first training to the views of a picture.
-
-    Args:
-        photographs: how the photographs are trained on.
-        pretraining: how the synthetic people are trained on before; None = not at all.
-        n_people: synthetic people of the pretraining.
-        blend: how far the final weights lie on the way from the pretrained to the trained ones,
-            (0, 1]: half-way keeps more of what pretraining saw (Wortsman et al. 2022, arXiv
-            2109.01903).
-        n_networks: networks that are averaged, with seeds seed, seed + 1, …
-        teacher: the recipe of the ensemble whose answers are learned instead of the labels.
-        softness: by which the margins of student and teacher are divided in their loss.
-        n_companions: synthetic people whose pictures the teacher is asked about as well.
-        repeats: how often each photograph is among the teacher's questions in an epoch.
-        mirror, shift: the views of a picture, see `ensemble.Ensemble`.
-    """
-
-    photographs: Training
-    pretraining: Training | None = None
-    n_people: int = 4000
+    n_people: int = 0
+    start_epochs: int = 8
     blend: float = 1.0
     n_networks: int = 1
-    teacher: "Recipe | None" = None
-    softness: float = 2.0
-    n_companions: int = 80
-    repeats: int = 3
     mirror: bool = False
-    shift: int = 0
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class OurFit:
-    """What one run of a recipe yields.
-
-    Args:
-        model: in eval mode.
-        val_probs: float64 (n_val,), probability of sunglasses of the split's other photographs.
-        copy_labels, copy_probs: of `N_COPIES` distorted copies of each of them, (n_val N_COPIES,).
-        seconds: of training, pretraining aside where the cache had it.
-    """
-
-    model: Ensemble
-    val_probs: np.ndarray
-    copy_labels: np.ndarray
-    copy_probs: np.ndarray
-    seconds: float
-
-
-def fit_ours(
-    recipe: Recipe, faces: FaceSet, split: Split, *, seed: int, device: str = "cpu"
-) -> OurFit:
-    """Train a model on the training part of a split and predict the other, clean and distorted.
-
-    Repetitions, numbered by `seed`, have no network in common; their teachers may. Draws are made
-    on the CPU: the same on every device.
-    """
-    started = time.perf_counter()
-    known, others = faces.subset(split.train), faces.subset(split.val)
-    model = fit_model(recipe, known, seed=seed * recipe.n_networks, device=device)
-    seconds = time.perf_counter() - started
-    copies = distort(others, seed=DISTORT_SEED, n_copies=N_COPIES)
-    probs, copy_probs = model.predict(others.images), model.predict(copies.images)
-    return OurFit(model, probs, copies.labels, copy_probs, seconds)
 
 
 def fit_model(recipe: Recipe, faces: FaceSet, *, seed: int, device: str = "cpu") -> Ensemble:
-    """Train a model on all photographs of a labelled set; `seed` is of the first network."""
-    images, labels, teacher = faces.images, faces.labels, None
-    if recipe.teacher is not None:
-        teacher = fit_model(recipe.teacher, faces, seed=seed, device=device).one_view()
-        companions = _people(recipe.n_companions, first=recipe.n_people)
-        images = np.concatenate([*[images] * recipe.repeats, companions.images])
-        labels = np.concatenate([*[labels] * recipe.repeats, companions.labels])
-    networks = []
-    for one in range(seed, seed + recipe.n_networks):
-        initial = pretrain(recipe, seed=one, device=device)
-        network = train(
-            recipe.photographs,
-            images,
-            labels,
-            seed=one,
-            device=device,
-            initial=initial,
-            teacher=teacher,
-            softness=recipe.softness,
-        )
-        for name, value in network.state_dict().items():
-            if initial is not None and value.is_floating_point():
-                value.lerp_(initial[name].to(value), 1 - recipe.blend)
-        networks.append(network)
-    return Ensemble(networks, mirror=recipe.mirror, shift=recipe.shift)
+    """Train a model on all photographs of a labelled set.
 
-
-def pretrain(recipe: Recipe, *, seed: int, device: str = "cpu") -> dict[str, Tensor] | None:
-    """Return the weights after training on the synthetic people, from the cache where they are.
-
-    No photograph enters them, so one pretraining serves every person held out. None where the
-    recipe has no pretraining.
+    Repetitions, numbered by `seed`, have what they do with photographs to themselves; the i-th
+    network of each starts from the same weights, since synthetic people are trained on once. Draws
+    are made on the CPU: the same on every device.
     """
-    settings = recipe.pretraining
-    if settings is None:
-        return None
-    with torch.no_grad():  # an edited network answers otherwise, and starts anew
+    networks = [
+        _network(recipe, faces, seed=seed * recipe.n_networks + place, place=place, device=device)
+        for place in range(recipe.n_networks)
+    ]
+    return Ensemble(networks, mirror=recipe.mirror).to(device)
+
+
+def _network(recipe: Recipe, faces: FaceSet, *, seed: int, place: int, device: str) -> nn.Module:
+    """Return the network at a place of a model: started, trained and blended."""
+    start = _start(recipe, place, device) if recipe.n_people else None
+    alone = dataclasses.replace(recipe, blend=1.0, n_networks=1, mirror=False)
+    network = _cached(
+        alone,
+        [faces.digest, seed, place if start else 0, device],
+        lambda: train(alone, faces, seed=seed, device=device, initial=start),
+    )
+    for name, value in network.state_dict().items():
+        if start is not None and value.is_floating_point():
+            value.lerp_(start[name].to(value), 1 - recipe.blend)
+    return network
+
+
+def _start(recipe: Recipe, place: int, device: str) -> dict[str, Tensor]:
+    """Return the weights after training on the synthetic people."""
+    settings = Recipe(recipe.network, n_epochs=recipe.start_epochs, batch_size=64, lr=4e-3)
+    return _cached(
+        settings,
+        [recipe.n_people, renderer_digest(), place, device],
+        lambda: train(settings, _people(recipe.n_people), seed=_START_SEED + place, device=device),
+    ).state_dict()
+
+
+def _cached(recipe: Recipe, drawn: list, make: Callable[[], nn.Module]) -> nn.Module:
+    """Return a trained network, from the cache if it is there.
+
+    Args:
+        recipe: what is trained, and
+        drawn: on what and by which draws: all that determines the weights.
+        make: trains it.
+    """
+    with torch.no_grad():  # an edited network answers otherwise, and is trained anew
         probe = torch.linspace(0, 1, HEIGHT * WIDTH).view(1, 1, HEIGHT, WIDTH)
-        answer = _fresh(settings.network, seed).eval()(probe)[0].tolist()
-    key = [dataclasses.asdict(settings), recipe.n_people, seed, device, _METHOD, renderer_digest()]
-    text = json.dumps([*key, [f"{value:.3f}" for value in answer]], sort_keys=True)
-    name = hashlib.sha256(text.encode()).hexdigest()[:24]
-    path = cache_dir() / "pretrained" / f"{name}.safetensors"
+        answer = [f"{value:.3f}" for value in fresh(recipe.network, 0).eval()(probe)[0]]
+    text = json.dumps([dataclasses.asdict(recipe), drawn, _METHOD, answer], sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:32]
+    path = cache_dir() / "networks" / f"{name}.safetensors"
     if not path.exists():
-        faces = _people(recipe.n_people)
-        drawn = _PRETRAINING + seed
-        network = train(settings, faces.images, faces.labels, seed=drawn, device=device)
+        state = make().state_dict()
         with replacing(path) as temporary:
-            state = network.state_dict()
             save_file({key: value.contiguous().cpu() for key, value in state.items()}, temporary)
-    return load_file(path)
-
-
-def pretrain_all(recipe: Recipe, *, seed: int, device: str = "cpu") -> None:
-    """Do the pretrainings of `fit_model`, before workers start who would do them side by side."""
-    for one in range(seed, seed + recipe.n_networks):
-        pretrain(recipe, seed=one, device=device)
-    if recipe.teacher is not None:
-        pretrain_all(recipe.teacher, seed=seed, device=device)
-
-
-@functools.lru_cache(maxsize=2)  # drawn once per process
-def _people(n_people: int, *, first: int = 0) -> FaceSet:
-    return render_faces(seed=_PEOPLE_SEED, n_subjects=n_people, first=first, name="synthetic")
+    network = build(recipe.network)
+    network.load_state_dict(load_file(path))
+    return network.eval()
 
 
 def train(
-    settings: Training,
-    images: np.ndarray,
-    labels: np.ndarray,
+    recipe: Recipe,
+    faces: FaceSet,
     *,
     seed: int,
     device: str = "cpu",
     initial: dict[str, Tensor] | None = None,
-    teacher: Ensemble | None = None,
-    softness: float = 1.0,
 ) -> nn.Module:
     """Train one network with AdamW and return it in eval mode.
 
     Args:
-        settings: of the training.
-        images: uint8 (N, 30, 32).
-        labels: int64 (N,), 1 = sunglasses.
+        recipe: network, policy, n_epochs, batch_size and lr are used.
+        faces: a labelled set.
         seed: of the initial weights, the order and the augmentation.
         device: a PyTorch device.
-        initial: a state dict to start from.
-        teacher: its answer to the augmented image replaces the label.
-        softness: see `Recipe`.
+        initial: a state dict to start from instead.
 
     Raises:
-        SglibError: the images are not as above.
+        SglibError: the images are not uint8 (N, H, W).
     """
-    network = _fresh(settings.network, seed)
+    network = fresh(recipe.network, seed)
     if initial is not None:
         network.load_state_dict(initial)
     network.to(device, memory_format=torch.channels_last).train()  # twice as fast on a CPU
-    x, y = check_images(images), torch.from_numpy(labels).float().to(device)
+    x, y = check_images(faces.images), torch.from_numpy(faces.labels).float().to(device)
     draws = torch.Generator().manual_seed(seed)
-    n_batches = max(1, round(len(x) / settings.batch_size))
-    optimizer = _optimizer(network, settings.lr)
-    for epoch in range(settings.n_epochs):
+    n_batches = max(1, round(len(x) / recipe.batch_size))
+    optimizer = _optimizer(network, recipe.lr)
+    for epoch in range(recipe.n_epochs):
         order = torch.randperm(len(x), generator=draws).tensor_split(n_batches)
-        for step, (batch, rows) in enumerate(_augmented(x, order, settings.policy, draws)):
-            progress = (epoch + (step + 0.5) / n_batches) / settings.n_epochs
+        for step, (images, rows) in enumerate(_augmented(x, order, recipe.policy, draws)):
             for group in optimizer.param_groups:
-                group["lr"] = settings.lr * _rate(progress)
-            batch = batch.to(device, memory_format=torch.channels_last)  # (B, 1, 30, 32)
-            outputs = network(batch)  # (B, 2)
-            margins, targets = outputs[:, 1] - outputs[:, 0], y[rows.to(device)]  # (B,)
-            if teacher is not None:
-                with torch.no_grad():
-                    targets = (teacher.margins(batch) / softness).sigmoid()
-                margins = margins / softness
+                progress = (epoch + (step + 0.5) / n_batches) / recipe.n_epochs
+                group["lr"] = recipe.lr * _rate(progress)
+            images = images.to(device, memory_format=torch.channels_last)  # (B, 1, 30, 32)
+            outputs = network(images)  # (B, 2)
+            margins = outputs[:, 1] - outputs[:, 0]  # (B,)
             # of two outputs, the cross entropy of their softmax
-            loss = F.binary_cross_entropy_with_logits(margins, targets)
+            loss = F.binary_cross_entropy_with_logits(margins, y[rows.to(device)])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
     return network.eval()
 
 
-def _fresh(name: str, seed: int) -> nn.Module:
-    # PyTorch's initialisers draw from a global generator; its state is put back.
+def fresh(name: str, seed: int) -> nn.Module:
+    """Return a network with its initial weights; PyTorch's global generator keeps its state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(name)
@@ -258,6 +188,11 @@ def _augmented(
         block = batches[start : start + _BLOCK]
         shown = policy(to_unit(x[torch.cat(list(block))]), draws)
         yield from zip(shown.split([len(rows) for rows in block]), block, strict=True)
+
+
+@functools.lru_cache(maxsize=1)  # drawn once per process
+def _people(n_people: int) -> FaceSet:
+    return render_faces(seed=_PEOPLE_SEED, n_subjects=n_people)
 
 
 def _optimizer(network: nn.Module, lr: float) -> torch.optim.Optimizer:

@@ -23,35 +23,22 @@ _torch_seed_lock = threading.Lock()  # PyTorch's initialisers draw from a global
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Schedule:
-    """What a run will do; S is the number of samples of an epoch (images and added copies).
+    """What a run will do; S is the number of samples of an epoch (images and added copies)."""
 
-    Args:
-        initial: PyTorch parameter name → float32 array, PyTorch's default initialisation.
-        order: int32 (n_epochs, S), rows of the training part in the order they are shown. A
-            mini-batch is the next `batch_size` of them; the last of an epoch may be smaller.
-        flips: bool (n_epochs, S), whether the sample is shown mirrored, or changed by the method of
-            Table 1 that the experiment names.
-        masks: uint8 (n_epochs, S, n_hidden), 1 = the unit of fc1 is kept; None without dropout.
-        torch_seed: of what is drawn on the way, by a method of Table 1 or by a user's network.
-    """
-
-    initial: dict[str, np.ndarray]
+    initial: dict[str, np.ndarray]  # parameter name → float32 array, PyTorch's initialisation
+    # int32 (n_epochs, S), rows of the training part in the order they are shown. A mini-batch is
+    # the next `batch_size` of them; the last of an epoch may be smaller.
     order: np.ndarray
-    flips: np.ndarray
-    masks: np.ndarray | None
-    torch_seed: int = 0
+    flips: np.ndarray  # bool (n_epochs, S): mirrored, or changed by the experiment's method
+    masks: np.ndarray | None  # uint8 (n_epochs, S, n_hidden), 1 = the unit of fc1 is kept
+    torch_seed: int = 0  # of what is drawn on the way, by a method of Table 1 or a user's network
 
 
 def make_schedule(experiment: Experiment, n_train: int, seed: int | tuple[int, ...]) -> Schedule:
-    """Draw a run's schedule.
+    """Draw the schedule of a run on `n_train` images, before augmentation adds copies.
 
-    Args:
-        experiment: its model, epochs, augmentation and dropout count.
-        n_train: number of training images, before augmentation adds copies.
-        seed: one or several non-negative integers; each combination is a stream of its own.
-
-    Raises:
-        SglibError: dropout is asked of a network that has no layer fc1.
+    Each seed, of one or several non-negative integers, is a stream of its own. `SglibError` if
+    dropout is asked of a network that has no layer fc1.
     """
     initial = _initial_weights(experiment, seed)
     rows = np.arange(n_train, dtype=np.int32)
@@ -72,9 +59,9 @@ def make_schedule(experiment: Experiment, n_train: int, seed: int | tuple[int, .
     masks = None
     if experiment.p_drop > 0:
         if "fc1.bias" not in initial:
+            needs = "p_drop drops units of a layer fc1 by forward(images, mask=None)"
             raise SglibError(
-                f"{experiment.model}: p_drop drops units of a layer fc1, which this network has "
-                "not; expected one and forward(images, mask=None), or p_drop 0"
+                f"{experiment.model}: {needs}; this network has none: p_drop must be 0"
             )
         n_hidden = len(initial["fc1.bias"])
         uniform = _rng(seed, _DROPOUT).random((n_epochs, n_samples, n_hidden), dtype=np.float32)

@@ -17,15 +17,19 @@ METHODS_OF_TABLE_1 = (  # the keys of data.augment.METHODS, which imports torch
 )
 AUGMENTS = ("none", "flip_add", "flip_each", *METHODS_OF_TABLE_1)
 HISTORY = ("fit_loss", "fit_acc", "train_loss", "train_acc", "val_loss", "val_acc")
+_RANGES = {
+    "n_epochs": (int, 1, 100_000),
+    "batch_size": (int, 1, 1_000_000),
+    "lr": (float, 0.0, 1e3),
+    "l2": (float, 0.0, 1e3),
+    "p_drop": (float, 0.0, 0.999),
+    "augment_fraction": (float, 0.0, 1.0),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Every setting that one training run depends on, the seeds and the data set aside.
-
-    Raises:
-        SglibError: a value is out of its range or not one of the known names.
-    """
+    """Every setting that a run depends on but seeds and data; `SglibError` for a bad one."""
 
     name: str = ""  # where there is none, a study makes one of the settings
     section: str = ""  # of the paper; "" where it is ours
@@ -42,24 +46,25 @@ class Experiment:
     scaling: str = "unit"  # pixels to [0, 1] (text) or "symmetric": [-1, 1] (published code)
 
     def __post_init__(self) -> None:
-        _one_of(self, "head", HEADS)
-        _one_of(self, "augment", AUGMENTS)
-        _one_of(self, "scaling", SCALINGS)
-        _in_range(self, "n_epochs", 1, 100_000, kind=int)
-        _in_range(self, "batch_size", 1, 1_000_000, kind=int)
-        _in_range(self, "lr", 0.0, 1e3)
-        _in_range(self, "l2", 0.0, 1e3)
-        _in_range(self, "p_drop", 0.0, 0.999)
-        _in_range(self, "augment_fraction", 0.0, 1.0)
+        known = {"head": HEADS, "augment": AUGMENTS, "scaling": SCALINGS}
+        for field, names in known.items():
+            if getattr(self, field) not in names:
+                self._refuse(field, f"one of {', '.join(names)}")
+        for field, (kind, low, high) in _RANGES.items():
+            value = getattr(self, field)
+            if type(value) not in (int, kind) or not low <= value <= high:
+                what = "a whole number" if kind is int else "a number"
+                self._refuse(field, f"{what} in [{low}, {high}]")
+            object.__setattr__(self, field, kind(value))  # 0 and 0.0 are one setting, and one key
         if self.augment in METHODS_OF_TABLE_1 and self.scaling != "unit":
-            _refuse(self, "scaling", "unit where a method of Table 1 augments")
+            self._refuse("scaling", "unit where a method of Table 1 augments")
+
+    def _refuse(self, field: str, expected: str) -> None:
+        whose = f"{self.name}: " if self.name else ""
+        raise SglibError(f"{whose}{field} must be {expected}, got {getattr(self, field)!r}")
 
     def settings(self) -> dict[str, object]:
-        """Return what determines a run's result: every field but the name and the section.
-
-        A share of augmentation that no augmentation uses is left out too, so that equal
-        procedures have equal settings.
-        """
+        """Return what determines a run's result: every field that is used, without the labels."""
         fields = dataclasses.asdict(self)
         del fields["name"], fields["section"]
         if self.augment == "none":
@@ -67,36 +72,12 @@ class Experiment:
         return fields
 
 
-def _one_of(row: Experiment, field: str, known: tuple[str, ...]) -> None:
-    if getattr(row, field) not in known:
-        _refuse(row, field, f"one of {', '.join(known)}")
-
-
-def _in_range(row: Experiment, field: str, low: float, high: float, *, kind: type = float) -> None:
-    value = getattr(row, field)
-    allowed = int if kind is int else (int, float)
-    if isinstance(value, bool) or not isinstance(value, allowed) or not low <= value <= high:
-        what = "a whole number" if kind is int else "a number"
-        _refuse(row, field, f"{what} in [{low}, {high}]")
-    object.__setattr__(row, field, kind(value))  # 0 and 0.0 are one setting, and one key
-
-
-def _refuse(row: Experiment, field: str, expected: str) -> None:
-    whose = f"{row.name}: " if row.name else ""
-    raise SglibError(f"{whose}{field} must be {expected}, got {getattr(row, field)!r}")
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class FitData:
-    """The images and labels of one run.
+    """The images and labels of one run; the validation part may be empty."""
 
-    Args:
-        train_images, val_images: uint8 (N, 30, 32); the validation part may be empty.
-        train_labels, val_labels: int64 (N,), 1 = sunglasses.
-    """
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
+    train_images: np.ndarray  # uint8 (N, 30, 32)
+    train_labels: np.ndarray  # int64 (N,), 1 = sunglasses
     val_images: np.ndarray
     val_labels: np.ndarray
 
@@ -105,22 +86,16 @@ class FitData:
 class Fit:
     """What a run yields.
 
-    Args:
-        history: name in `HISTORY` → float64 (n_epochs,). `fit_*` are means over the samples as
-            they were trained on (mirrored, dropout on, weights still moving); `train_*` and
-            `val_*` are measured after the epoch on the unchanged images, dropout off. Losses in
-            nats, accuracies in [0, 1]; `val_*` is NaN without validation images.
-        weights: PyTorch parameter name → float32 array, after the last epoch.
-        val_probs: float64 (n_val,), probability of sunglasses after the last epoch.
-        engine: which engine ran.
-        seconds: wall time of the run.
+    In `history`, `fit_*` are means over the samples as they were trained on (mirrored, dropout on,
+    weights still moving); `train_*` and `val_*` are measured after the epoch on the unchanged
+    images, dropout off. Losses in nats, accuracies in [0, 1]; NaN without validation images.
     """
 
-    history: dict[str, np.ndarray]
-    weights: dict[str, np.ndarray]
-    val_probs: np.ndarray
-    engine: str
-    seconds: float
+    history: dict[str, np.ndarray]  # name in `HISTORY` → float64 (n_epochs,)
+    weights: dict[str, np.ndarray]  # parameter name → float32 array, after the last epoch
+    val_probs: np.ndarray  # float64 (n_val,), of sunglasses, after the last epoch
+    engine: str  # which engine ran
+    seconds: float  # wall time of the run
 
 
 def scale_pixels(images: np.ndarray, scaling: str) -> np.ndarray:

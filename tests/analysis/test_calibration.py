@@ -75,7 +75,7 @@ def ours(n_people: int = 4) -> pd.DataFrame:
     rows = []
     for person in range(n_people):
         labels, logits = simulated(400, temperature=2.0, seed=person)
-        row = {"name": "base", "subject": f"p{person}", "copy_labels": labels.tolist()}
+        row = {"name": "base", "copy_people": [f"p{person}"] * 400, "copy_labels": labels.tolist()}
         rows.append(row | {"copy_probs": special.expit(logits).tolist()})
     return pd.DataFrame(rows)
 
@@ -93,8 +93,8 @@ def test_each_person_is_scaled_by_the_others() -> None:
 def test_the_table_says_what_scaling_is_worth() -> None:
     row = cal.calibration_table(ours()).loc["base"]
     assert row["temperature"] == pytest.approx(2, rel=0.1)
-    assert row["loss_after"] < row["loss_before"]
-    assert row["ece_after"] < row["ece_before"]
+    assert row["loss_scaled"] < row["loss"]
+    assert row["ece_scaled"] < row["ece"]
     assert (row["n"], row["wrong_people"]) == (1600, 4)
     labels, logits, _ = cal.copies(ours(), "base")
     assert row["wrong"] == ((logits > 0) != labels).sum()

@@ -4,11 +4,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from sglib import SglibError
 from sglib.analysis import maps
 from sglib.data.faces import FaceSet
+from sglib.data.splits import make_split
+from sglib.models.networks import build
 from sglib.studies.heldout import HeldOut
+from sglib.training.fit import fit
+from sglib.training.settings import Experiment
 
 PLACE = np.s_[:, 10:14, 20:24]  # where the fake model looks
 
@@ -113,3 +118,19 @@ def test_distortions_start_at_nothing_and_grow(tiny_faces: FaceSet, method: str)
     assert 0 < change[0] < change[1]
     again = maps.distort_images(tiny_faces, method, maps.STRENGTHS[method][1])
     assert np.array_equal(some, again)
+
+
+def test_the_surest_pictures_are_the_least_and_most_likely_of_their_class(tiny_faces):
+    row = Experiment(head="logit", n_epochs=2, batch_size=4)
+    done = fit(row, tiny_faces, make_split(tiny_faces, "kfold"), seed=0)
+    network = build(row.model, head=row.head)
+    network.load_state_dict({name: torch.from_numpy(w) for name, w in done.weights.items()})
+    with torch.no_grad():
+        inputs = torch.from_numpy(tiny_faces.images)[:, None].float() / 255
+        probs = network.eval()(inputs).softmax(1).numpy()[np.arange(40), tiny_faces.labels]
+    images, found, titles = maps.surest(row, done, tiny_faces)
+    order = np.argsort(probs)
+    assert np.array_equal(images, tiny_faces.images[[*order[:2], *order[-2:]]])
+    assert found.shape == (4, 30, 32)
+    word = ("open", "sunglasses")[tiny_faces.labels[order[0]]]
+    assert titles[0] == f"{word}\n{probs[order[0]]:.2f}"

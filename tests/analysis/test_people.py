@@ -4,31 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
-from flat_runs import make_frame, make_run, make_study
+from flat_runs import answered, make_frame, make_run, make_study
 
 from sglib import SglibError
 from sglib.analysis import people, stats
 from sglib.analysis.runs import flatten
 from sglib.data.faces import FaceSet
-from sglib.data.splits import make_split
-
-
-def answered(
-    faces: FaceSet, name: str, wrong: dict[str, float], *, scheme: str = "person", seed: int = 0
-) -> list[dict[str, object]]:
-    """Return a run per fold in which this share of each person's photographs is wrong."""
-    rows = []
-    for fold in range(4 if scheme == "person" else 5):
-        val = make_split(faces, scheme, fold=fold, split_seed=seed).val
-        probs = np.where(faces.labels[val] == 1, 0.9, 0.1)
-        for person, share in wrong.items():
-            its = np.flatnonzero(faces.subjects[val] == person)
-            probs[its[: round(share * len(its))]] = 0.5 - (
-                probs[its[: round(share * len(its))]] - 0.5
-            )
-        facts = {"val_ids": faces.ids[val], "val_probs": probs, "subject": faces.subjects[val][0]}
-        rows.append(make_run(name, scheme=scheme, fold=fold, seed=seed, **facts))
-    return rows
 
 
 def test_answers_know_what_is_on_the_photograph(tiny_faces: FaceSet) -> None:
@@ -127,17 +108,3 @@ def test_errors_by_what_is_on_the_photograph(tiny_faces: FaceSet) -> None:
     assert by_class.loc["open", "low"] < by_class.loc["open", "accuracy"]
     with pytest.raises(SglibError, match="no accuracy by 'hair'"):
         people.error_table(frame, tiny_faces, "hair")
-
-
-def test_the_table_of_our_models(tiny_faces: FaceSet) -> None:
-    rows = answered(tiny_faces, "a", {"p1": 0.1}) + answered(tiny_faces, "b", {})
-    frame = make_frame(*rows).assign(copy_acc=[0.9, 0.8, 1.0, 1.0, 0.95, 0.9, 1.0, 1.0])
-    table = people.model_table(frame, tiny_faces, reference="b")
-    row = table.loc["a"]
-    assert (row["wrong"], row["of"], row["worst"], row["people"]) == (1, 40, 0.9, 4)
-    assert (row["clean"], row["copies"]) == pytest.approx((0.975, 0.925))
-    assert row["low"] < row["clean"] < row["high"]
-    assert row["new_low"] < row["low"]  # eight new people scatter more than their mean
-    assert row["difference"] == pytest.approx(-0.0375)
-    assert row["p"] == pytest.approx(2 * 4 / 16)  # two of four people differ
-    assert table.loc["b", "p"] == 1

@@ -126,3 +126,28 @@ def test_captions_name_the_likeliest_reading():
 def test_captions_leave_the_reading_open_where_runs_cannot_tell(text):
     assert text.endswith("stays open.")
     assert "likeliest reading is" not in text
+
+
+@pytest.mark.parametrize(
+    ("data", "rows", "text"),
+    [
+        ("course-train", slice(None), "points of ours: best epoch 0.9"),
+        ("synthetic-train", slice(None), "points of these synthetic runs: best epoch 0.9"),
+        ("course-train", slice(0), "No run learned"),
+    ],
+)
+def test_captions_in_short_say_what_choosing_the_epoch_is_worth(data, rows, text):
+    assert text in phrases.captions_in_short(joint(fold_means(5)[rows]), data)
+
+
+def test_numbers_are_named_by_their_columns_and_may_lack_an_interval():
+    frame = pd.DataFrame(
+        {"a": ["x", "y"], "b": ["p", "q"], "effect": [0.1, 0.2], "low": [0, math.nan], "high": 1.0}
+    )
+    assert phrases.numbers(frame, ["a", "b"]) == {"x, p": (0.1, 0, 1), "y, q": (0.2,)}
+    assert list(phrases.numbers(frame, "a")) == ["x", "y"]
+
+
+def test_a_range_of_equal_values_is_one_number():
+    assert phrases.range_of([0.951, 0.953], 2) == "0.95"
+    assert phrases.range_of(pd.Series([4.1, 3.96])) == "4.0 to 4.1"

@@ -112,3 +112,24 @@ def test_runs_that_were_made(small_runs: pd.DataFrame) -> None:
     row, made = flat.iloc[0], small_runs.set_index(runs.KEY).sort_index().iloc[0]
     assert row["val_acc_last"] == pytest.approx(made["val_acc"][-1], abs=1e-6)
     assert row["n_correct"] == round(made["val_acc"][-1] * made["n_val"])
+
+
+def test_a_summary_counts_the_failed_and_leaves_them_out_of_learned():
+    histories = {"never": [0.5, 0.6], "learned": [0.6, 0.9]}
+    frame = pd.DataFrame(
+        {
+            "name": ["a", "a", "b"],
+            "train_acc": [histories["learned"], histories["never"], histories["learned"]],
+            "val_acc": [[0.5, 0.8], [0.5, 0.4], [0.5, 0.7]],
+            "train_loss": [[1.0, 0.5]] * 3,
+            "val_loss": [[1.0, 0.5]] * 3,
+            "seconds": [1.0, 3.0, 5.0],
+        }
+    )
+    table = runs.summary(frame)
+    assert table[["n_runs", "n_failed"]].to_numpy().tolist() == [[2, 1], [1, 0]]
+    assert table["val_acc_all_mean"].tolist() == pytest.approx([0.6, 0.7])
+    assert table["val_acc_learned_mean"].tolist() == pytest.approx([0.8, 0.7])
+    assert table["seconds"].tolist() == [2.0, 5.0]
+    nothing = runs.summary(pd.DataFrame(columns=frame.columns))  # an empty shard
+    assert (len(nothing), nothing.columns.tolist()) == (0, table.columns.tolist())

@@ -75,7 +75,7 @@ def test_affine_agrees_with_torchvision_inside(images: torch.Tensor) -> None:
     theirs = functional.rotate(images, 10.0, interpolation=InterpolationMode.BILINEAR)
     inside = (..., slice(10, 20), slice(10, 22))
     assert torch.allclose(ours[inside], theirs[inside], atol=1e-4)
-    ours = affine(images, scale_x=value(1.25), scale_y=value(1.25), shift_x=value(2.0))
+    ours = affine(images, scale=(value(1.25), 1.25), shift=(value(2.0), 0.0))
     theirs = functional.affine(
         images,
         angle=0,
@@ -89,15 +89,15 @@ def test_affine_agrees_with_torchvision_inside(images: torch.Tensor) -> None:
 
 def test_affine_order_is_turn_scale_shift(images: torch.Tensor) -> None:
     turned = affine(images, degrees=value(20.0))
-    once = affine(images, degrees=value(20.0), shift_x=value(3.0), shift_y=value(-2.0))
+    once = affine(images, degrees=value(20.0), shift=(value(3.0), -2.0))
     assert torch.allclose(once[..., 4:24, 6:28], turned[..., 6:26, 3:25], atol=1e-4)
 
 
 def test_shift_repeats_the_edge(images: torch.Tensor) -> None:
-    moved = affine(images, shift_x=value(3.0))
+    moved = affine(images, shift=(value(3.0), 0.0))
     assert torch.allclose(moved[..., 3:], images[..., :-3], atol=1e-5)
     assert torch.allclose(moved[..., :3], images[..., :1].expand(-1, -1, -1, 3), atol=1e-5)
-    moved = affine(images, shift_y=value(-2.0))
+    moved = affine(images, shift=(0.0, value(-2.0)))
     assert torch.allclose(moved[..., :-2, :], images[..., 2:, :], atol=1e-5)
     assert torch.allclose(moved[..., -2:, :], images[..., -1:, :].expand(-1, -1, 2, -1), atol=1e-5)
 

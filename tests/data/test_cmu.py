@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from sglib import SglibError
-from sglib.data import cmu, load_data
+from sglib.data import cmu, course, load_data
 from sglib.data.faces import FaceSet
 from sglib.data.synthetic import render_faces
 
@@ -146,9 +146,10 @@ LAYOUTS += ["full size", "npz"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_gives_the_same_set(layout, write, stand_in, tmp_path):
-    path = cmu.fetch_cmu(write(layout), dest=tmp_path / "data" / "faces.npz")
-    faces = cmu.load_cmu(path)
+def test_every_layout_gives_the_same_set(layout, write, stand_in, tmp_path, monkeypatch):
+    monkeypatch.setenv("SGLIB_ROOT", str(tmp_path / "checkout"))
+    assert cmu.fetch_cmu(write(layout)) == cmu.cmu_path()
+    faces = cmu.load_cmu()
     assert faces.name == "cmu"
     assert len(faces) == len(stand_in)
     assert sorted(set(faces.subjects)) == ["c01", "c02", "c03", "c04", "c05"]
@@ -169,13 +170,13 @@ def test_every_layout_gives_the_same_set(layout, write, stand_in, tmp_path):
 
 def test_an_address_is_read_and_the_default_is_uci(write, tmp_path, monkeypatch):
     data, asked = write("zip of tar.gz").read_bytes(), []
-    monkeypatch.setattr(cmu, "download", lambda url: asked.append(url) or data)
-    dest = tmp_path / "faces.npz"
-    cmu.fetch_cmu(dest=dest)
+    monkeypatch.setattr(course, "download", lambda url: asked.append(url) or data)
+    monkeypatch.setenv("SGLIB_ROOT", str(tmp_path))
+    cmu.fetch_cmu()
     assert asked == ["https://archive.ics.uci.edu/static/public/124/cmu+face+images.zip"]
-    cmu.fetch_cmu(dest=dest)
+    cmu.fetch_cmu()
     assert len(asked) == 1
-    cmu.fetch_cmu("https://example.org/faces.zip?token=1", dest=dest)
+    cmu.fetch_cmu("https://example.org/faces.zip?token=1")
     assert len(asked) == 2
 
 
@@ -189,10 +190,11 @@ def test_reduction_is_the_mean_of_squares(tmp_path):
     assert np.array_equal(smallest, small // 2)
 
 
-def test_bad_ones_are_left_out_in_every_size(stand_in, tmp_path, caplog):
+@pytest.mark.parametrize("ending", [".bad", ".pgm.bad"])
+def test_bad_ones_are_left_out_in_every_size(stand_in, tmp_path, caplog, ending):
     files = uci(stand_in, 1, 2)
     name = sorted(name for name in files if name.endswith("_4.pgm"))[7]
-    files[name.replace(".pgm", ".bad")] = files.pop(name)
+    files[name.replace(".pgm", ending)] = files.pop(name)
     with caplog.at_level("INFO", logger="sglib"):
         faces = cmu.read_originals(str(write_folder(tmp_path / "cmu", files)))
     assert len(faces) == len(stand_in) - 1
@@ -230,7 +232,8 @@ def test_a_wrong_file_is_named(stand_in, tmp_path, name, content, message):
         cmu.read_originals(str(write_zip(tmp_path / "cmu.zip", files)))
 
 
-def test_what_is_no_set_of_originals_is_one_line(tmp_path):
+def test_what_is_no_set_of_originals_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("SGLIB_ROOT", str(tmp_path))
     (tmp_path / "page.zip").write_text("<html>\nsign in first")
     write_zip(tmp_path / "other.zip", {"faces/readme.txt": b"hello"})
     (tmp_path / "empty").mkdir()
@@ -241,19 +244,19 @@ def test_what_is_no_set_of_originals_is_one_line(tmp_path):
         ("empty", "no originals in it"),
     ):
         with pytest.raises(SglibError, match=rf"{name}: .*{message}") as error:
-            cmu.fetch_cmu(tmp_path / name, dest=tmp_path / "faces.npz")
+            cmu.fetch_cmu(tmp_path / name)
         assert "\n" not in str(error.value)
-    assert not (tmp_path / "faces.npz").exists()
+    assert not cmu.cmu_path().exists()
 
 
 def test_hostile_archives_are_refused(tmp_path, monkeypatch, stand_in):
-    monkeypatch.setattr(cmu, "MAX_BYTES", 2_000_000)
+    monkeypatch.setattr(course, "MAX_BYTES", 2_000_000)
     bomb = bytes(3_000_000)
     nested = write_zip(tmp_path / "inner.zip", {"bomb_up_sad_open.pgm": bomb}).read_bytes()
     for files in (
         {"x_up_sad_open.pgm": bomb},
         {"a.zip": nested},
-        {"a.tar.gz": tar_gz({"x": bomb})},
+        {"a.tar.gz": tar_gz({"x_up_sad_open.pgm": bomb})},
     ):
         with pytest.raises(SglibError, match="all in all more than 2,000,000 bytes"):
             cmu.read_originals(str(write_zip(tmp_path / "cmu.zip", files)))
@@ -276,9 +279,7 @@ def test_a_hostile_npz_runs_nothing(tmp_path, stand_in, monkeypatch):
     labels = np.array(labels_of(stand_in), object)
     labels[3] = Attack(tmp_path / "attacked")
     path = write_npz(tmp_path / "cmu.npz", stand_in, labels, monkeypatch)
-    with pytest.raises(
-        SglibError, match=r"cmu.npz: cannot be read \(.*mkdir has no place in an array"
-    ):
+    with pytest.raises(SglibError, match=r"cmu.npz: cannot be read"):
         cmu.read_originals(str(path))
     monkeypatch.undo()
     with pytest.raises(SglibError, match=r"not the npz that is known: sha256 .*, not 97de47890b03"):
@@ -290,12 +291,17 @@ def test_a_hostile_npz_runs_nothing(tmp_path, stand_in, monkeypatch):
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_labels_pickled_by_any_numpy_are_read(protocol):
-    pickled = pickle.dumps(np.array(["a_b", "c"], object), protocol)
-    assert cmu._TextUnpickler(io.BytesIO(pickled)).load().items == ["a_b", "c"]
-    old = pickled.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
-    if protocol == 2:  # later ones write lengths
-        assert cmu._TextUnpickler(io.BytesIO(old)).load().items == ["a_b", "c"]
+def test_labels_pickled_in_any_protocol_are_read(protocol, stand_in, tmp_path, monkeypatch):
+    labels = np.array(labels_of(stand_in), object)
+    dump = pickle.dump
+    monkeypatch.setattr(pickle, "dump", lambda value, file, **_: dump(value, file, protocol))
+    path = write_npz(tmp_path / "cmu.npz", stand_in, labels, monkeypatch)
+    found = cmu.read_originals(str(path))
+    monkeypatch.undo()
+    assert (
+        found.digest
+        == cmu.read_originals(str(write_zip(tmp_path / "a.zip", uci(stand_in, 1)))).digest
+    )
 
 
 def test_who_is_in_the_training_set_is_found_by_pixels(stand_in, train):

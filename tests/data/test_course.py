@@ -84,7 +84,7 @@ def test_what_an_address_cannot_give_is_one_line_without_its_query(site, dest, t
     with pytest.raises(SglibError, match=rf"^{site}/none.zip: cannot download \(HTTP 404\)$"):
         course.fetch(f"{site}/none.zip?token=secret", dest=dest)
     (tmp_path / "page.zip").write_text("<html>sign in first</html>")
-    with pytest.raises(SglibError, match=f"^{site}/page.zip: not a whole, readable zip archive"):
+    with pytest.raises(SglibError, match=f"^{site}/page.zip: cannot be read"):
         course.fetch(f"{site}/page.zip", dest=dest)
     with pytest.raises(SglibError, match="cannot download"):
         course.fetch("http://127.0.0.1:1/course.zip", dest=dest)
@@ -160,12 +160,12 @@ def test_tags_may_have_windows_lines_and_any_order(tmp_path, dest):
 
 def test_hostile_archives_are_refused_or_ignored(tmp_path, dest, monkeypatch):
     bomb = write_zip(tmp_path / "bomb.zip", FILES | {"test/10.jpg": bytes(course.MAX_BYTES)})
-    with pytest.raises(SglibError, match="unpacks to more than 67,108,864 bytes"):
+    with pytest.raises(SglibError, match="all in all more than 67,108,864 bytes"):
         course.fetch(bomb, dest=dest)
     damaged = bytearray(write_zip(tmp_path / "b.zip").read_bytes())
     damaged[damaged.index(b"test/0.jpg") + 60] ^= 1
     (tmp_path / "b.zip").write_bytes(damaged)
-    with pytest.raises(SglibError, match="not a whole, readable zip archive"):
+    with pytest.raises(SglibError, match="cannot be read"):
         course.fetch(tmp_path / "b.zip", dest=dest)
     with zipfile.ZipFile(write_zip(tmp_path / "c.zip"), "a") as archive:
         for name in ("../../escaped.jpg", "/escaped.jpg", f"{TOP}/train/../../escaped.jpg"):

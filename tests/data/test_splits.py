@@ -5,10 +5,17 @@ import pytest
 
 from sglib import SglibError
 from sglib.data.faces import FaceSet
-from sglib.data.splits import SCHEMES, make_split, n_folds
+from sglib.data.splits import PEOPLE_BY, SCHEMES, make_split, n_folds, people_split
 
 N, N_PEOPLE = 378, 12
-EVERY_SCHEME = {"holdout": 1, "kfold": 5, "person": 12, "all": 1, "people4": 5}  # and its folds
+EVERY_SCHEME = {
+    "holdout": 1,
+    "kfold": 5,
+    "person": 12,
+    "groups": 4,
+    "all": 1,
+    "people4": 5,
+}  # and its folds
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +54,18 @@ def test_every_scheme_has_its_folds(course_like):
     assert set(EVERY_SCHEME) == {*SCHEMES, "people4"}
 
 
+def test_groups_hold_out_each_person_once(course_like):
+    held = [
+        sorted(set(course_like.subjects[make_split(course_like, "groups", fold=fold).val]))
+        for fold in range(4)
+    ]
+    assert [len(group) for group in held] == [3] * 4
+    assert sorted(person for group in held for person in group) == sorted(set(course_like.subjects))
+
+
 def test_the_hold_out_has_the_papers_sizes(course_like):
     split = make_split(course_like, "holdout")
     assert (len(split.train), len(split.val)) == (303, 75)
-    assert (split.scheme, split.fold) == ("holdout", 0)
 
 
 def test_the_hold_out_is_a_random_one(course_like):
@@ -65,8 +80,7 @@ def test_kfold_holds_every_image_out_once_and_is_stratified(course_like):
     held_out = np.concatenate([split.val for split in splits])
     assert sorted(held_out.tolist()) == list(range(N))
     assert sorted(len(split.val) for split in splits) == [75, 75, 76, 76, 76]
-    for fold, split in enumerate(splits):
-        assert split.fold == fold
+    for split in splits:
         n_sunglasses = course_like.labels[split.val].sum()
         assert n_sunglasses in (37, 38)
         assert len(split.val) - n_sunglasses in (37, 38)
@@ -79,7 +93,6 @@ def test_person_holds_out_exactly_one_person(course_like):
         split = make_split(course_like, "person", fold=fold)
         assert set(course_like.subjects[split.val]) == {person}
         assert person not in course_like.subjects[split.train]
-        assert split.fold == fold
 
 
 @pytest.mark.parametrize("n_people", [1, 4, 11])
@@ -124,7 +137,12 @@ def nameless(faces):
 @pytest.mark.parametrize(
     ("change", "scheme", "fold", "message"),
     [
-        (None, "loo", 0, "no split scheme 'loo'; there are: holdout, kfold, person, all, people1"),
+        (
+            None,
+            "loo",
+            0,
+            "no split scheme 'loo'; there are: holdout, kfold, person, groups, all, people1",
+        ),
         (None, "kfold", 5, r"fold must be in \[0, 4\] for kfold, got 5"),
         (None, "person", 12, r"fold must be in \[0, 11\] for person, got 12"),
         (None, "people0", 0, "people0: like has 12 people, one must be left"),
@@ -149,3 +167,17 @@ def test_what_cannot_be_split_is_refused(course_like, change, scheme, fold, mess
 def test_unknown_people_are_no_obstacle_elsewhere(course_like):
     for scheme in ("holdout", "kfold", "all"):
         assert make_split(nameless(course_like), scheme).train.size
+
+
+def test_both_ways_to_split_train_on_the_same_people(course_like):
+    picture, person = (people_split(course_like, by, 9, seed=2) for by in PEOPLE_BY)
+    parts = (person.train, person.val, picture.train, picture.val)
+    seen, unseen, *both = (set(course_like.subjects[rows]) for rows in parts)
+    assert len(seen) == 9
+    assert not seen & unseen
+    assert both == [seen, seen]
+    assert not set(picture.train) & set(picture.val)
+    assert sorted([*picture.train, *picture.val]) == sorted(person.train)
+    assert len(picture.val) == pytest.approx(len(person.train) / 5, abs=1)
+    with pytest.raises(SglibError, match="by picture or by person, got 'by hand'"):
+        people_split(course_like, "by hand", 9)

@@ -93,41 +93,38 @@ def test_a_person_looks_like_the_person(sets):
     assert gap[same].mean() < gap[~same].mean() / 3
 
 
-def eyes_at(takes, pose):
-    """Return where the eyes of an unmoved, untilted head project to: x, y (B, 2)."""
-    p = takes.looks
+def eyes_at(p, pose):
+    """Return where the eyes of an unmoved, untilted head project to: x and y of both."""
     side = {"left": -1, "right": 1}.get(pose, 0)
     pitch = p["pitch"] if pose == "up" else -p["stoop"] * (1 + 0.6 * abs(side))
-    turn = synthetic_render._rotation(2.0 * side + 0 * pitch, side * p["yaw"], pitch)
-    u = np.stack([-p["eye_u"], p["eye_u"]], 1)
-    v = p["eye_v"][:, None] + 0 * u
+    (turn,) = synthetic_render._rotation(*np.array([[2.0 * side], [side * p["yaw"]], [pitch]]))
+    u = np.array([-p["eye_u"], p["eye_u"]])
+    v = p["eye_v"] + 0 * u
     w = np.sqrt(1 - u * u - v * v)
-    axes = np.stack([p["half_width"], p["half_height"], p["half_depth"]], 1)
-    at = np.einsum("bij,bej->bei", turn, np.stack([u, v, w], 2) * axes[:, None, :])
-    head = np.stack([p["x"] + 1.3 * side, p["y"] - 0.8 * (pose == "up")], 1)
-    return (at[:, :, :2] + head[:, None, :]).transpose(2, 0, 1)
+    axes = np.array([p["half_width"], p["half_height"], p["half_depth"]])
+    at = turn @ (np.stack([u, v, w]) * axes[:, None])
+    return at[0] + p["x"] + 1.3 * side, at[1] + p["y"] - 0.8 * (pose == "up")
 
 
 @pytest.mark.parametrize("pose", POSES)
 def test_sunglasses_darken_the_eyes_and_little_else(pose):
     """The same take without and with sunglasses differs around the eyes, where it is darker."""
-    numbers = np.arange(24)
-    takes = next(synthetic_people.person_takes(0, numbers, np.full(24, 1)))
-    takes = takes._replace(draws=np.full_like(takes.draws, 0.5), noise=0 * takes.noise)
-    takes.looks["spectacles"][:] = False
-    b, bare_combo = len(takes.combos), 8 * POSES.index(pose)
-    bare, dark = (
-        synthetic_render.draw_photos(takes._replace(combos=np.full(b, combo))).astype(float)
-        for combo in (bare_combo, bare_combo + 1)
-    )
-    loss = np.maximum(bare - dark, 0)
-    assert loss.sum() > 0
     y, x = np.mgrid[:30, :32]
-    eyes_x, eyes_y = eyes_at(takes, pose)
-    far = np.hypot(x - eyes_x[..., None, None], y - eyes_y[..., None, None]).min(1)  # (B, 30, 32)
+    losses, gaps = [], []
+    for takes in synthetic_people.person_takes(0, np.arange(24), np.full(24, 1)):
+        combos = 8 * POSES.index(pose) + np.arange(2)
+        looks = takes.looks | {"spectacles": False}
+        draws, noise = np.full((2, 20), 0.5), np.zeros((2, 30, 32), np.float32)
+        still = synthetic_people.Takes(looks, takes.room, combos, draws, noise)
+        bare, dark = synthetic_render.draw_photos(still).astype(float)
+        losses.append(np.maximum(bare - dark, 0))
+        eyes = zip(*eyes_at(looks, pose), strict=True)
+        gaps.append(np.min([np.hypot(x - eye_x, y - eye_y) for eye_x, eye_y in eyes], axis=0))
+    loss, far = np.stack(losses), np.stack(gaps)  # (24, 30, 32)
+    assert loss.sum() > 0
     near = far < 4.5
     assert loss[near].sum() > 0.85 * loss.sum()
-    darker = np.array([loss[k][far[k] < 2.5].mean() for k in range(b)])
+    darker = np.array([loss[k][far[k] < 2.5].mean() for k in range(24)])
     assert np.median(darker) > 30
     assert (darker > 3).mean() > 0.9  # hair or a beard hides the eyes of a few
 

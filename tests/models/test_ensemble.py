@@ -72,9 +72,10 @@ def test_the_temperature_divides_the_log_odds(images, networks) -> None:
     np.testing.assert_allclose(odds(warm), 2 * odds(Ensemble(networks).predict(images)), atol=1e-5)
 
 
-def test_forward_answers_as_predict_does_whatever_the_batch(images, networks) -> None:
+def test_forward_answers_as_predict_does_whatever_the_batch(images, networks, monkeypatch) -> None:
     ensemble = Ensemble(networks, mirror=True, temperature=0.7)
-    probs = ensemble.predict(images, batch_size=3)
+    monkeypatch.setattr("sglib.models.ensemble.BATCH", 3)
+    probs = ensemble.predict(images)
     with torch.no_grad():
         one_by_one = torch.cat([ensemble(torch.from_numpy(one[None])) for one in images])
     assert one_by_one.dtype == torch.float32

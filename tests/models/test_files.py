@@ -177,7 +177,7 @@ def test_an_onnx_file_that_answers_otherwise_gets_no_name(tmp_path: Path, monkey
 
 def test_an_onnx_file_needs_its_extra(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(SglibError, match=r"an ONNX file needs onnxscript: pip install '\.\[export"):
+    with pytest.raises(SglibError, match=r"needs onnxscript: pip install '\.\[study,export"):
         export_onnx(tmp_path / "m.onnx", make_model())
 
 

@@ -199,9 +199,9 @@ def test_a_users_network_joins_the_registry(registry):
     [
         (Mine(), "expected a class or function that makes a new network"),
         (3, "expected a class or function"),
-        (lambda: Mine(3), r"got outputs \(2, 3\)"),
+        (lambda: Mine(3), r"got Mine, outputs \(2, 3\)"),
         (lambda: nn.Conv2d(3, 2, 3), "expected an nn.Module from .* got RuntimeError"),
-        (lambda: lambda images: torch.zeros(2, 2), "got function"),
+        (lambda: lambda images: torch.zeros(2, 2), "got function, outputs"),
         (lambda: 1 / 0, "got ZeroDivisionError"),
     ],
 )

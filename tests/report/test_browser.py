@@ -1,59 +1,12 @@
 """The site in a real Chromium: every width, light and dark, printed, without script, by keyboard.
 
-Skipped where no Chromium is, unless SGLIB_BROWSER says that there must be one; `axe` is the
-accessibility checker of axe-core.
+Skipped where no Chromium is, unless SGLIB_BROWSER says that there must be one.
 """
 
-import os
-import shutil
-
 import pytest
+from browser_checks import accessibility, overflow
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs the packages of extra [test]")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and "SGLIB_BROWSER" not in os.environ, reason="no Chromium on this machine"
-)
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
-FLAGS += ["--disable-background-networking", "--disable-component-update"]
-NAMES = ("index", "00_first")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(browser, site):
-    """A function that opens a page and notes every complaint and every request."""
-    contexts, complaints, requests = [], [], []
-
-    def opened(name, **settings):
-        context = browser.new_context(**settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: requests.append(asked.url))
-        page.goto((site / f"{name}.html").as_uri())
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert not complaints
-    assert all(url.startswith(("file:", "data:")) for url in requests)
-
-
-def overflow(page):
-    return page.evaluate("document.documentElement.scrollWidth - innerWidth")
+NAMES = ("index", "00_first", "compare/index", "try", "live")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,8 +15,7 @@ def test_nothing_is_wider_than_the_screen_and_axe_is_content(opened, name, width
     for scheme in ("light", "dark"):
         page = opened(name, viewport={"width": width, "height": 800}, color_scheme=scheme)
         assert overflow(page) <= 0
-        found = axe.Axe().run(page).response["violations"]
-        assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] != "minor"] == []
+        assert accessibility(page) == []
 
 
 def test_wide_tables_scroll_by_keyboard_and_show_that_they_do(opened):
@@ -97,3 +49,11 @@ def test_small_print_of_a_wide_figure_stays_readable_on_a_phone(opened):
     page = opened("00_first", viewport={"width": 360, "height": 800})
     label = page.locator("svg text").first
     assert label.bounding_box()["height"] >= 9
+
+
+def test_compared_runs_stand_beside_each_other_and_on_a_phone_under_each_other(opened):
+    for width, beside in ((1440, True), (360, False)):
+        page = opened("compare/index", viewport={"width": width, "height": 800})
+        first, second = page.locator(".columns").nth(1).locator("section").all()
+        tops = [section.bounding_box()["y"] for section in (first, second)]
+        assert (tops[0] == tops[1]) is beside

@@ -1,5 +1,6 @@
 """build: runs real (tiny) notebooks and publishes them, or leaves the last good pages alone."""
 
+import html
 import json
 import shutil
 
@@ -10,7 +11,14 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from sglib import SglibError
 from sglib.cli import main
-from sglib.report.build import NotebookError, build_published, build_reports, literal
+from sglib.report.build import (
+    NotebookError,
+    as_set,
+    build_comparison,
+    build_published,
+    build_reports,
+    literal,
+)
 from sglib.studies.profiles import Config
 
 SMOKE = Config("smoke", "synthetic", jobs=2)
@@ -35,7 +43,7 @@ BAD = "values = [1, 2]\nraise ValueError('expected 3 <values>\\nsecond line')"
 def built(tmp_path_factory):
     """Two good notebooks and their pages (made once: kernels take seconds to start)."""
     root = tmp_path_factory.mktemp("built")
-    parameters = 'profile = "none"\nrate = 0.5\njobs = None'
+    parameters = 'profile = "none"\nrate = 0.5\njobs = None\nseeds = None'
     write_notebook(root / "notebooks", "00_first", GOOD, parameters=parameters, title="First")
     write_notebook(root / "notebooks", "01_second", "import os; print(os.getcwd())")
     (root / "html").mkdir()
@@ -60,6 +68,7 @@ def contents(folder):
 
 def test_site_holds_pages_and_executed_notebooks_and_nothing_is_left_beside_it(built):
     ours = {"index.html", "00_first.html", "01_second.html", "00_first.ipynb", "01_second.ipynb"}
+    ours |= {"try.html", "live.html"}
     assert set(contents(built / "html")) == ours | {"files.json", "foreign.html"}
     assert set(json.loads((built / "html/files.json").read_text())) == ours
     assert {p.name for p in built.iterdir()} == {"notebooks", "html"}
@@ -69,7 +78,7 @@ def test_site_holds_pages_and_executed_notebooks_and_nothing_is_left_beside_it(b
 
 def test_only_declared_parameters_are_passed_and_workers_are_shared(built):
     text = (built / "html/00_first.html").read_text(encoding="utf-8")
-    assert "profile='smoke' rate=0.5 jobs=1 False" in text.replace("&#39;", "'")
+    assert "profile='smoke' rate=0.5 jobs=1 True" in text.replace("&#39;", "'")
 
 
 def test_notebooks_run_in_their_own_folder(built):
@@ -116,7 +125,7 @@ def test_the_page_of_a_removed_notebook_disappears_and_foreign_files_stay(copied
     (root / "notebooks" / "00_first.ipynb").unlink()
     build_published(**folders)
     names = {"index.html", "01_second.html", "01_second.ipynb", "files.json", "foreign.html"}
-    assert set(contents(root / "html")) == names
+    assert set(contents(root / "html")) == names | {"try.html", "live.html"}
 
 
 @pytest.mark.parametrize(
@@ -129,6 +138,7 @@ def test_the_page_of_a_removed_notebook_disappears_and_foreign_files_stay(copied
             "rate must be like 0.5 .float., got 'x'",
         ),
         ({"only": ["00"], "parameters": {"rate": True}}, "rate must be like 0.5"),
+        ({"only": ["00"], "parameters": {"profile": "papr"}}, "profile must be one of smoke,"),
     ],
 )
 def test_wrong_names_and_types_are_refused_before_anything_runs(copied, wrong, message):
@@ -137,6 +147,36 @@ def test_wrong_names_and_types_are_refused_before_anything_runs(copied, wrong, m
     with pytest.raises(SglibError, match=message):
         build_reports(SMOKE, **folders, **wrong)
     assert contents(root / "html") == before
+
+
+def test_sets_of_parameters_are_run_one_by_one_and_compared_on_one_page(copied):
+    root, folders = copied
+    before = contents(root / "html")
+    sets = [{"rate": 0.25}, {"rate": 0.75, "seeds": 2}]
+    index = build_comparison(SMOKE, "00", sets, **folders)
+    assert index == root / "html" / "compare_00_first" / "index.html"
+    names = {"index.html", "files.json", "00_first-01.ipynb", "00_first-02.ipynb"}
+    assert set(contents(index.parent)) == names
+    for name, rate in (("00_first-01", 0.25), ("00_first-02", 0.75)):
+        run = nbformat.read(index.parent / f"{name}.ipynb", as_version=4)
+        assert f"rate={rate}" in run.cells[-1].outputs[0].text
+    text = html.unescape(index.read_text(encoding="utf-8"))
+    for told in ("<h3>rate = 0.25</h3>", "<h3>rate = 0.75, seeds = 2</h3>"):
+        assert told in text
+    assert '--notebook 00 --set "rate=0.25" --set "rate=0.75 seeds=2"' in text
+    assert contents(root / "html") == before
+
+
+def test_a_wrong_set_is_refused_before_the_first_one_is_run(copied, monkeypatch):
+    _, folders = copied
+    monkeypatch.setattr("sglib.report.build.execute", lambda *_: pytest.fail("it ran"))
+    for wrong, message in (
+        ({"rat": 1.0}, "no parameter 'rat'; there are profile, rate, jobs, seeds"),
+        ({"rate": "x"}, "rate must be like 0.5"),
+        ({"profile": "papr"}, "00_first.ipynb: profile must be one of smoke, paper, full"),
+    ):
+        with pytest.raises(SglibError, match=message):
+            build_comparison(SMOKE, "00", [{"rate": 0.25}, wrong], **folders)
 
 
 def test_a_folder_without_notebooks_is_refused(tmp_path):
@@ -153,6 +193,26 @@ def test_the_command_passes_notebooks_and_parameters(monkeypatch):
     found = CliRunner().invoke(main, words.split())
     given = {"only": ("04",), "parameters": {"seeds": 20, "rate": "x"}}
     assert found.output == f"smoke {given}\n"
+
+
+def test_the_command_compares_sets(monkeypatch):
+    def build(config, name, sets, **options):
+        return f"{config.profile} {name} {sets} {options}"
+
+    monkeypatch.setattr("sglib.report.build.build_comparison", build)
+    words = ["report", "--only", "04", "-p", "jobs", "1", "--set", "seeds=2"]
+    found = CliRunner().invoke(main, [*words, "--set", "seeds=5 data=course"])
+    sets, given = [{"seeds": 2}, {"seeds": 5, "data": "course"}], {"parameters": {"jobs": 1}}
+    assert found.output == f"paper 04 {sets} {given}\n"
+    for few in (words, ["report", "--set", "seeds=2", "--set", "seeds=5"]):
+        assert "beside one --notebook" in CliRunner().invoke(main, few).output
+
+
+def test_a_set_is_read_as_names_and_values():
+    assert as_set("rate=0.5 title='two words'") == {"rate": 0.5, "title": "two words"}
+    for wrong in ("", "seeds", "=5"):
+        with pytest.raises(SglibError, match="expected NAME=VALUE"):
+            as_set(wrong)
 
 
 def test_values_from_the_command_line_are_literals_or_text():

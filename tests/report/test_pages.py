@@ -136,7 +136,7 @@ def test_a_run_stands_beside_the_published_one_and_is_judged_on_the_same_data_on
     same = compare(page(data="course"), published)
     assert same["verdict"] == "1 of 1 numbers of this run lie in the published intervals."
     other = page(data="course")
-    other.findings[0]["numbers"]["baseline"] = (0.9, 0.8, 1.0)
+    other.numbers["baseline"] = (0.9, 0.8, 1.0)
     assert compare(other, published)["verdict"].endswith("outside: baseline.")
     assert compare(page(profile="smoke", data="course"), published)["verdict"] == ""
 
@@ -148,10 +148,11 @@ def test_published_numbers_stand_on_the_page(site):
     assert "Published" not in text_of(site, "01_second")  # never published
 
 
-def test_without_a_headline_the_first_sentence_of_the_answer_is_the_finding():
-    told = caught(lambda: show.answer("It is **0.95** or so. More is open."))
+def test_numbers_of_answers_are_compared_and_the_findings_are_the_headlines():
+    told = caught(lambda: show.answer("It is **0.95**.", numbers={"it": (0.95,)}))
     found = read_page(new_notebook(cells=[new_code_cell("x", outputs=told)]), "07_x")
-    assert [finding["headline"] for finding in found.findings] == ["It is **0.95** or so."]
+    assert found.findings == []
+    assert list(found.numbers["it"]) == [0.95]
 
 
 def test_a_notebook_that_says_nothing_is_named_by_its_file():

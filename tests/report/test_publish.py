@@ -9,7 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from sglib import SglibError
 from sglib.report import publish as module
-from sglib.report.publish import fill, markdown_table, publish, speed, with_outputs
+from sglib.report.publish import fill, make_blocks, markdown_table, publish, speed, with_outputs
 from sglib.studies.profiles import Config
 
 SOURCE = """import sys, warnings
@@ -132,6 +132,21 @@ def test_an_unknown_block_is_named():
 def test_markdown_tables_align_numbers():
     table = markdown_table(pd.DataFrame({"a": ["x"], "b": [0.25]}))
     assert table == "| a | b |\n| :-- | --: |\n| x | 0.250 |"
+
+
+def test_people_nobody_trained_on_stand_in_the_readme_once_they_are_published(tmp_path):
+    text = (
+        "<!-- eight more people: written by `sglib publish` -->\n\n"
+        "<!-- end of eight more people -->"
+    )
+    assert fill(text, make_blocks([], tmp_path), where="README.md") == text
+    (tmp_path / "tables").mkdir()
+    table = pd.DataFrame({"experiment": ["final"], "others": [0.9], "worst": [0.5]})
+    table.to_csv(tmp_path / "tables" / "eight_more_people.csv", index=False)
+    text = fill(text, make_blocks([], tmp_path), where="README.md")
+    assert "](reports/figures/eight_more_people.png)\n\n| experiment | others |" in text
+    assert "| final | 0.900 |" in text
+    assert fill(text, make_blocks([], tmp_path), where="README.md") == text
 
 
 def test_speed_comes_from_the_benchmarks_table():

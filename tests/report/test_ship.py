@@ -4,7 +4,6 @@ import dataclasses
 import functools
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -16,27 +15,16 @@ from sglib.studies.ours import SHIPPED
 from sglib.studies.profiles import PROFILES
 from sglib.training import fit as fit_module
 from sglib.training.fit import fit
-from sglib.training.recipe import Recipe, Training, fit_model
+from sglib.training.recipe import Recipe, fit_model
 
-TINY = Recipe(Training("face9k", n_epochs=2, batch_size=16), n_networks=2, mirror=True, shift=1)
+TINY = Recipe("face9k", n_epochs=2, batch_size=16, n_networks=2, mirror=True)
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Put a model of two small networks in the place of `best`, and start from nothing."""
     monkeypatch.setattr(ship, "SHIPPED", SHIPPED | {"best": TINY})
-    monkeypatch.setattr(ship, "run_models", heldout_runs)
     monkeypatch.setattr(ship, "export_onnx", lambda path, _model: path.touch())
-
-
-def heldout_runs(models, faces, config, *, label=""):
-    """Stand in for the runs without each person."""
-    assert (list(models), config.profile, config.n_seeds) == (["best"], "full", 1)
-    margins = np.log([9.0, 9.0, 3.0, 3.0])  # right in 3 of 4 and in 1 of 2 cases
-    probs = 1 / (1 + np.exp(-np.concatenate([margins, margins])))
-    labels = [[1, 1, 1, 0, 1, 1, 1, 0]]
-    row = {"name": ["best"], "subject": ["p0"], "copy_labels": labels}
-    return pd.DataFrame(row | {"copy_probs": [probs.tolist()]})
 
 
 @pytest.fixture
@@ -66,26 +54,14 @@ def test_the_files_answer_as_the_model_does(tiny_faces, tmp_path):
     assert path == tmp_path / "best.safetensors"
     assert path.with_suffix(".onnx").exists()
     file = files.load(path)
-    assert [(m.network, m.seed) for m in file.members] == [("face9k", 4), ("face9k", 5)]
+    assert [(m.network, m.seed) for m in file.members] == [("face9k", 8), ("face9k", 9)]
     assert (file.name, file.data, file.data_digest) == ("best", "tiny", tiny_faces.digest)
-    assert file.notes["recipe"]["photographs"]["n_epochs"] == 2
+    assert file.notes["recipe"]["n_epochs"] == 2
     assert file.notes["seconds"] >= 0
     expected = fit_model(TINY, tiny_faces, seed=4).predict(tiny_faces.images)
-    probs = dataclasses.replace(file, temperature=1.0).ensemble().predict(tiny_faces.images)
+    probs = file.ensemble().predict(tiny_faces.images)
     assert probs == pytest.approx(expected, abs=1e-6)
     assert np.ptp(probs) > 0
-
-
-@pytest.mark.usefixtures("tiny")
-def test_the_file_has_the_temperature_of_people_held_out(tiny_faces, tmp_path):
-    file = files.load(ship.ship("best", tiny_faces, folder=tmp_path))
-    frame = heldout_runs({"best": TINY}, None, ship.Config("full", seeds=1))
-    labels, probs = (np.array(frame.loc[0, f"copy_{what}"]) for what in ("labels", "probs"))
-    margins = np.where(labels == 1, 1, -1) * np.log(probs / (1 - probs))
-    losses = {t: np.log1p(np.exp(-margins / t)).mean() for t in np.linspace(0.2, 5, 481)}
-    assert file.temperature == pytest.approx(min(losses, key=losses.get), abs=0.01)
-    assert file.temperature != 1
-    assert file.notes["calibrated on"] == "8 copies of people held out"
 
 
 @pytest.mark.usefixtures("tiny")

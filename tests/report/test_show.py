@@ -3,6 +3,7 @@
 import base64
 import io
 import socket
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -87,6 +88,33 @@ def test_figure_is_svg_with_text_tooltips_and_its_data_and_the_same_twice():
     rows = pd.read_csv(io.StringIO(first.data["text/csv"]))
     assert rows.columns.tolist() == ["panel", "what", "x", "y"]
     assert rows.query("panel == 'panel 2' and what == 'run 2 <a>'")["y"].tolist() == [0, 2, 4, 6, 8]
+
+
+def test_controls_stand_in_a_figures_place_in_jupyterlab_and_are_never_published(monkeypatch):
+    view = "application/vnd.jupyter.widget-view+json"
+    widget = SimpleNamespace(_repr_mimebundle_=lambda: {view: {"model_id": "m"}, "text/plain": "x"})
+
+    def shown():
+        return caught(lambda: show.figure(lines(), alt="rising", controls=widget))[0].data
+
+    data = shown()
+    assert data[view] == {"model_id": "m"}
+    assert data["image/svg+xml"].startswith("<svg ")
+    assert data["text/plain"] == "[figure: rising]"
+    monkeypatch.setenv("SGLIB_PUBLISH", "folder")
+    assert view not in shown()
+
+
+def test_smoke_stands_at_every_table_and_figure_and_gives_no_numbers_to_compare():
+    provenance(profile="smoke")
+    table, _, caption, finding = caught(
+        lambda: show.table(pd.DataFrame({"a": [0.97]}), caption="Accuracy", fold=True),
+        lambda: show.figure(lines(), alt="lines"),
+        lambda: show.headline("It works.", numbers={"accuracy": (0.97, 0.9, 1.0)}),
+    )
+    for text in (table.data["text/html"], table.data["text/plain"], caption.data["text/plain"]):
+        assert "profile smoke, 12 epochs, no number means anything" in text
+    assert finding.metadata.sglib.numbers == {}
 
 
 def test_heavy_figures_and_faces_are_png_at_twice_the_size(monkeypatch):

@@ -49,7 +49,7 @@ def mirrored_upside_down(images):
 
 def first_eight_validate(faces, scheme, split_seed):
     rows = np.arange(len(faces))
-    return Split("kfold", 0, rows[8:], rows[:8])
+    return Split(rows[8:], rows[:8])
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,5 @@ def test_no_printed_loss_lies_below_the_floor():
     assert PRINTED[["train_loss", "val_loss"]].min().min() == round(LOSS_FLOOR, 3)
 
 
-def test_conclusions_and_table_1():
+def test_five_conclusions():
     assert len(paper.CONCLUSIONS) == 5
-    assert len(paper.TABLE_1) == 9
-    assert len(dict(paper.TABLE_1)) == 9

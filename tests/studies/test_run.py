@@ -17,7 +17,7 @@ from sglib.data import load_data
 from sglib.models import networks
 from sglib.studies import run as study_module
 from sglib.studies.profiles import PROFILES, Config
-from sglib.studies.run import Run, do, plan, run, run_study, summary
+from sglib.studies.run import Run, do, plan, run, run_study
 from sglib.studies.store import N_ASKED, RunStore
 from sglib.studies.tables import BASELINE, Study, study
 from sglib.training.settings import Experiment
@@ -211,20 +211,6 @@ def test_runs_of_another_network_are_named_and_made_again(tiny_faces, tmp_path, 
     assert first["val_loss"][0].tolist() != second["val_loss"][0].tolist()
 
 
-def test_a_store_from_before_fingerprints_can_be_taken_over(runs, tiny_faces, tmp_path, expected):
-    old = RunStore(tmp_path / "old")
-    for row in expected.drop(columns="processor").to_dict("records"):
-        old.add(row | {"key": row["key"][:N_ASKED], "split_seed": row["seed"]})
-    new = RunStore(tmp_path / "new")
-    assert new.rekey(old, [run.key for run in runs[1:]], processor="P") == len(runs) - 1
-    assert new.rekey(old, [run.key for run in runs], processor="Q") == 1
-    found = new.load(run.key for run in runs)
-    assert results(found) == results(expected)
-    assert found["processor"].tolist() == ["Q", *["P"] * (len(runs) - 1)]
-    assert "split_seed" not in found
-    assert found["commit"].tolist() == expected["commit"].tolist()
-
-
 # The face
 
 
@@ -279,26 +265,6 @@ def test_one_row_needs_no_list_and_gets_a_name(tiny_faces, capsys):
     )
 
 
-def test_a_summary_counts_the_failed_and_leaves_them_out_of_learned():
-    histories = {"never": [0.5, 0.6], "learned": [0.6, 0.9]}
-    frame = pd.DataFrame(
-        {
-            "name": ["a", "a", "b"],
-            "train_acc": [histories["learned"], histories["never"], histories["learned"]],
-            "val_acc": [[0.5, 0.8], [0.5, 0.4], [0.5, 0.7]],
-            "train_loss": [[1.0, 0.5]] * 3,
-            "val_loss": [[1.0, 0.5]] * 3,
-            "seconds": [1.0, 3.0, 5.0],
-        }
-    )
-    table = summary(frame)
-    assert table[["n_runs", "n_failed"]].to_numpy().tolist() == [[2, 1], [1, 0]]
-    assert table["val_acc_all_mean"].tolist() == pytest.approx([0.6, 0.7])
-    assert table["val_acc_learned_mean"].tolist() == pytest.approx([0.8, 0.7])
-    assert table["seconds"].tolist() == [2.0, 5.0]
-    assert table.columns.tolist() == summary(frame[:0]).columns.tolist()
-
-
 def test_an_empty_shard_has_the_usual_columns(tiny_faces, tmp_path, expected):
     config, store = Config("smoke", jobs=1), RunStore(tmp_path)
     empty = run("baseline", tiny_faces, config, shard=(5, 5), store=store)
@@ -310,7 +276,6 @@ def test_an_empty_shard_has_the_usual_columns(tiny_faces, tmp_path, expected):
         "versions",
         "commit",
     }
-    assert len(summary(empty)) == 0
 
 
 def fifteen_runs(folder: str) -> None:

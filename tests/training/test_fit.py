@@ -11,10 +11,10 @@ from sglib.data.faces import FaceSet
 from sglib.data.splits import make_split
 from sglib.studies.tables import BASELINE, PAPER
 from sglib.training import fit as fit_module
-from sglib.training.fit import choose_engine, fit, fit_until_learned, outcome
+from sglib.training.fit import choose_engine, fit, fit_until_learned, growing, outcome
 from sglib.training.reference import fit_reference
 from sglib.training.schedule import make_schedule
-from sglib.training.settings import Fit, FitData
+from sglib.training.settings import HISTORY, Fit, FitData
 
 ROW = dataclasses.replace(BASELINE, n_epochs=2, p_drop=0.5)
 
@@ -104,7 +104,7 @@ def test_the_compiled_engine_gets_the_same_data_and_schedule(tiny_faces, monkeyp
     monkeypatch.setattr(
         sglib.training.compiled,
         "fit_compiled",
-        lambda *args, shuffled: asked.append((*args, shuffled)) or "done",
+        lambda *args, shuffled, history: asked.append((*args, shuffled)) or "done",
     )
     split = make_split(tiny_faces, "kfold", fold=2)
     assert fit(ROW, tiny_faces, split, seed=5) == "done"
@@ -115,6 +115,31 @@ def test_the_compiled_engine_gets_the_same_data_and_schedule(tiny_faces, monkeyp
     assert np.array_equal(data.train_images, tiny_faces.images[split.train])
     assert np.array_equal(data.val_labels, tiny_faces.labels[split.val])
     assert np.array_equal(schedule.masks, make_schedule(ROW, len(split.train), 5).masks)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+@pytest.mark.parametrize("augment", ["none", "noise"])  # the compiled and the reference engine
+def test_a_growing_run_is_the_run_and_shows_its_epochs_one_after_the_other(
+    tiny_faces, augment, batch_size
+):
+    row = dataclasses.replace(ROW, augment=augment, batch_size=batch_size, n_epochs=4)
+    split = make_split(tiny_faces, "kfold")
+    seen = list(growing(row, tiny_faces, split, seed=3))
+    whole = fit(row, tiny_faces, split, seed=3)
+    history, run = seen[-1]
+    for column, name in enumerate(HISTORY):
+        assert np.array_equal(history[:, column], whole.history[name])
+    assert all(np.array_equal(run.weights[key], whole.weights[key]) for key in whole.weights)
+    for earlier, none in seen[:-1]:
+        done = ~np.isnan(earlier)
+        assert none is None
+        assert np.array_equal(earlier[done], history[done])
+
+
+def test_an_error_of_a_growing_run_reaches_the_caller(tiny_faces):
+    row = dataclasses.replace(ROW, model="face9k")  # has no layer to drop from
+    with pytest.raises(SglibError, match="face9k"):
+        list(growing(row, tiny_faces, make_split(tiny_faces, "kfold"), seed=0))
 
 
 def test_a_final_model_has_no_validation(tiny_faces):

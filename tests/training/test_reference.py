@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -341,3 +343,23 @@ def test_a_method_of_table_1_changes_the_images_of_its_share(data):
     assert mirrored.history["fit_loss"] == each.history["fit_loss"]
     again = fit(dataclasses.replace(row, augment="rotation", augment_fraction=1.0), data)
     assert again.history["fit_loss"] == turned.history["fit_loss"]
+
+
+def test_training_does_not_load_the_compiler_of_pytorch_and_leaves_it_usable():
+    code = """
+import sys, numpy as np, torch
+from sglib.studies.fingerprint import probe
+from sglib.training.reference import fit_reference, without_compiler
+from sglib.training.schedule import make_schedule
+from sglib.training.settings import Experiment
+row = Experiment(n_epochs=1)
+first = fit_reference(row, probe(), make_schedule(row, 4, 0))
+assert "torch._dynamo" not in sys.modules
+with without_compiler():
+    assert torch._dynamo.config is not None
+assert "torch._dynamo.eval_frame" in sys.modules
+second = fit_reference(row, probe(), make_schedule(row, 4, 0))
+assert all(np.array_equal(first.weights[k], second.weights[k]) for k in first.weights)
+assert torch._dynamo.is_compiling() is False
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,6 +1,6 @@
 """Runs over epochs and settings, captions on our distributions, and why a loss stands still."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from sglib.analysis.plots import style
 from sglib.analysis.plots.style import BAND, ONE, QUIET, TWO, colours, legend_above, new
 from sglib.studies.paper import LOSS_FLOOR
 from sglib.studies.tables import words
+from sglib.training.settings import HISTORY
 
 _LABELS = {"acc": "accuracy", "loss": "cross entropy (nats)"}
 _PARTS = {"training": ONE, "validation": TWO}
@@ -44,6 +45,35 @@ def panels(bands: pd.DataFrame, names: Sequence[str], *, measure: str = "acc") -
     axes[-1].set_xlabel("epoch")
     legend_above(axes[0], n_columns=3)
     return fig
+
+
+def growing(runs: Mapping[str, np.ndarray], *, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy of single runs over the epochs so far, the last one before the others.
+
+    Args:
+        runs: name → float64 (n_epochs, len(HISTORY)), as `fit` fills it; NaN where not yet run.
+    """
+    ax = ax or new(3.2)
+    for name, history in runs.items():
+        last = name == list(runs)[-1]
+        for measure, (part, colour) in zip(("train_acc", "val_acc"), _PARTS.items(), strict=True):
+            line = history[:, HISTORY.index(measure)]
+            look = {"color": colour, "linewidth": 2, "label": part} if last else {"color": QUIET}
+            dashed = "--" if part == "training" else "-"
+            ax.plot(np.arange(1, len(line) + 1), line, dashed, gid=f"{name}, {part}", **look)
+    done = history[~np.isnan(history[:, HISTORY.index("train_acc")])]
+    told = f"epoch {len(done)} of {len(history)}"
+    if len(done):
+        ends = (done[-1, HISTORY.index(name)] for name in ("train_acc", "val_acc"))
+        told += ": training {:.3f}, validation {:.3f}".format(*ends)
+    ax.set(
+        xlabel="epoch",
+        ylabel="accuracy",
+        xlim=(1, max(2, *map(len, runs.values()))),
+        ylim=(0.4, 1.02),
+    )
+    legend_above(ax, title=f"{name}\n{told}")
+    return ax
 
 
 def tell(bands: pd.DataFrame, names: Sequence[str], *, measure: str = "acc") -> str:

@@ -1,6 +1,6 @@
 """Figures of our own models: what each part brings, reliability, where they look, distortions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,6 +33,7 @@ def staircase(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = ax or new(0.4 * len(steps) + 1.2)
     gains = 100 * steps["accuracy"].diff()
     ends = (steps[["low", "high"]].to_numpy().T - steps["accuracy"].to_numpy()) * [[-1], [1]]
+    ends = np.maximum(ends, 0)  # where nobody errs, the interval lies below the estimate
     places = np.arange(len(steps))
     ax.step(steps["accuracy"], places, where="post", color=QUIET)
     ax.errorbar(steps["accuracy"], places, xerr=ends, color="black", marker="o", linestyle="none")
@@ -45,30 +46,29 @@ def staircase(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def per_person(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of each person by each model, the person with most errors on top.
+def per_person(table: pd.DataFrame, *, by: str = "person", ax: Axes | None = None) -> Axes:
+    """Draw the accuracy on each person by each model, the person with most errors on top.
 
     Args:
         table: person, name (of the model), accuracy.
+        by: the column in place of person, such as "pose".
     """
-    order = table.groupby("person")["accuracy"].mean().sort_values().index
+    order = table.groupby(by)["accuracy"].mean().sort_values().index
     look = {"hue": "name", "order": order, "dodge": 0.4, "errorbar": None, "linestyle": "none"}
     ax = ax or new(0.28 * len(order) + 1.2)
-    sns.pointplot(table, x="accuracy", y="person", ax=ax, **look, **_look(table["name"]))
-    ax.set(xlabel="accuracy on the person's photographs", ylabel="")
+    sns.pointplot(table, x="accuracy", y=by, ax=ax, **look, **_look(table["name"]))
+    ax.set(xlabel=f"accuracy by {by}", ylabel="")
     legend_above(ax, n_columns=4, title=f"Most errors: {order[0]}")
     return ax
 
 
-def against(table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Return the differences of `people.model_table` to its reference, the largest first."""
-    found = table.drop(index=reference)[["difference", "diff_low", "diff_high"]]
-    found = found.set_axis(["effect", "low", "high"], axis=1).sort_values("effect")[::-1]
-    return found.reset_index(names="comparison").assign(reference=reference)
-
-
 def changes(differences: pd.DataFrame) -> Axes:
-    """Draw what each change to a model costs or brings on distorted copies, from `against`."""
+    """Draw what each change to a model costs or brings on distorted copies.
+
+    Args:
+        differences: from `models.gains`, of one reference.
+    """
+    differences = differences.sort_values("effect", ascending=False)
     ax = forest(differences)
     ax.set_xlabel(f"accuracy minus that of {differences['reference'].iloc[0]} (points)")
     top = differences.iloc[0]
@@ -140,4 +140,25 @@ def maps(means: pd.DataFrame, *, unit: str) -> Figure:
         ax.set(xticks=[], yticks=[])
     scales = ", ".join(f"{model} ±{limit:.2g}" for model, limit in most.items())
     fig.supxlabel(f"{unit}, blue to red:\n{scales}", fontsize=10.5)
+    return fig
+
+
+def explained(images: np.ndarray, maps: np.ndarray, titles: Sequence[str]) -> Figure:
+    """Draw pictures, and below each what its occlusion map says; one colour scale for all.
+
+    Args:
+        images: uint8 (N, 30, 32).
+        maps: float64 (N, 30, 32), from `maps.occlusion_maps`.
+        titles: over each picture.
+    """
+    limit = np.abs(maps).max() or 1.0
+    size = (WIDTH, 2 * WIDTH / len(images) + 0.6)
+    fig, axes = plt.subplots(2, len(images), figsize=size, squeeze=False)
+    for image, one, title, (above, below) in zip(images, maps, titles, axes.T, strict=True):
+        for ax in (above, below):
+            ax.imshow(image, cmap="gray", vmin=0, vmax=255)
+            ax.set(xticks=[], yticks=[])
+        below.imshow(one, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.6)
+        above.set_title(title, loc="center", fontsize=9)
+    fig.supxlabel(f"blue to red: ±{limit:.2g} of the probability", fontsize=10.5)
     return fig

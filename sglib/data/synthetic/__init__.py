@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from sglib import SglibError
-from sglib.data.faces import EXPRESSIONS, FIELDS, HEIGHT, POSES, WIDTH, FaceSet
+from sglib.data.faces import EXPRESSIONS, HEIGHT, POSES, WIDTH, FaceSet
 from sglib.data.synthetic.people import N_COMBINATIONS, person_takes
 from sglib.data.synthetic.render import draw_photos
 
@@ -15,11 +15,7 @@ _DISTORT_CHUNK = 256  # copies made at once: the work arrays stay in the CPU's c
 
 
 def renderer_digest() -> str:
-    """Return what stands for the renderer in caches and keys of runs.
-
-    A literal, so that moving or rewording the code changes no key. tests/test_golden.py fails when
-    other pictures come to be drawn; then this changes with them.
-    """
+    """Return what stands for the renderer in keys; it changes with the pictures of test_golden."""
     return "b61174cb62297d82bdccf0f526db97199da0cf5c224aa84acb9853b389f29335"
 
 
@@ -67,15 +63,8 @@ def render_faces(
 ) -> FaceSet:
     """Return photographs of `n_subjects` people, person after person, undistorted.
 
-    Args:
-        seed, n_per_subject: as for `make_synthetic`.
-        n_subjects: how many people.
-        first: number of the first person. A person's look and photographs depend on the seed
-            and the person's number only; numbers from TEST_FIRST on are the test people.
-        name: the set's name.
-
-    Raises:
-        SglibError: a parameter is out of its range.
+    A person's look and photographs depend only on `seed` and the person's number, which counts
+    from `first`; test people from `TEST_FIRST` on. See `make_synthetic` for the rest.
     """
     _check(0, 2**63, seed=seed, first=first)
     _check(n_subjects=n_subjects, n_per_subject=1 if n_per_subject is None else n_per_subject)
@@ -102,28 +91,11 @@ def render_faces(
     )
 
 
-def distort(
-    photos: FaceSet,
-    *,
-    seed: int,
-    n_copies: int,
-    strength: float = 1.0,
-    name: str = "synthetic-test",
-) -> FaceSet:
-    """Return each photograph in `n_copies` distorted copies, shuffled.
+def distort(photos: FaceSet, *, seed: int, n_copies: int, strength: float = 1.0) -> FaceSet:
+    """Return each photograph in `n_copies` distorted copies, shuffled; see `make_synthetic`.
 
     Shifts up to 3 px sideways with the edge repeated, slight stretch and blur, black point,
     contrast, and vertical or horizontal bands, as seen in the course set's test images.
-
-    Args:
-        photos: the originals.
-        seed: 0 or more.
-        n_copies: copies of each, 1 or more.
-        strength: 0 to 4; 0 copies unchanged, 1 resembles the course set.
-        name: of the new set.
-
-    Raises:
-        SglibError: a parameter is out of its range.
     """
     _check(0, 2**63, seed=seed)
     _check(n_copies=n_copies)
@@ -137,9 +109,9 @@ def distort(
     for start in range(0, n, _DISTORT_CHUNK):
         copies = np.arange(start, min(start + _DISTORT_CHUNK, n))
         images[place[copies]] = _distort_batch(photos.images[copies // n_copies], rng, strength)
-    known = {field: getattr(photos, field) for field in FIELDS[2:]}
-    known = {field: None if value is None else value[source] for field, value in known.items()}
-    return FaceSet(name, images, np.arange(n).astype(str), **known)
+    new = {"images": images, "ids": np.arange(n).astype(str)}
+    same = {field: value[source] for field, value in photos.known().items()}
+    return FaceSet("synthetic-test", **same | new)
 
 
 def _distort_batch(images: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:

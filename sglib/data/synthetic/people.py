@@ -12,64 +12,49 @@ N_LOOK_DRAWS, N_ROOM_DRAWS = 52, 48  # uniform draws that make a person's look a
 N_TAKE_DRAWS = 20  # uniform draws that make one photograph of a person
 _BLOCK = 6  # hair styles; each so many people spread evenly over every property
 _PEOPLE, _ROOM, _BLOCKS = range(3)  # independent random streams of one seed
-_CHUNK = 64  # photographs drawn at once: the work arrays stay in the CPU's cache
 _ROOM_H, _ROOM_W = 36, 42  # the room is larger than the picture: the camera moves a little
 
-Table = dict[str, np.ndarray]  # a property's name -> its value for each row
+Looks = dict[str, float]  # of one person, by the names in `_SPANS`
 
 
 class Takes(NamedTuple):
-    """Photographs to be taken: what differs between them, one row each (B)."""
+    """Photographs to be taken of one person, B of them."""
 
-    looks: Table
-    rooms: np.ndarray  # float32 (B, 36, 42)
+    looks: Looks
+    room: np.ndarray  # float32 (36, 42)
     combos: np.ndarray  # int64 (B,): 8 * pose + 2 * expression + sunglasses
     draws: np.ndarray  # float64 (B, N_TAKE_DRAWS) in [0, 1)
     noise: np.ndarray  # float32 (B, 30, 32), standard normal
 
 
 def person_takes(seed: int, numbers: np.ndarray, counts: np.ndarray) -> Iterator[Takes]:
-    """Yield `counts[k]` photographs of each person `numbers[k]`, in order, in small chunks.
+    """Yield `counts[k]` photographs of each person `numbers[k]`, in order, at most 32 at a time.
 
     A person's rows come from generators of the person's own (or of its block of six), so they
     do not depend on who else is drawn, nor on how many photographs are asked for.
     """
     room = _room(np.random.default_rng([seed, _ROOM]))
-    per_chunk = max(1, _CHUNK // int(counts.max()))
-    for start in range(0, len(numbers), per_chunk):
-        people, left = numbers[start : start + per_chunk], counts[start : start + per_chunk]
-        rngs = [np.random.default_rng([seed, _PEOPLE, int(k)]) for k in people]
-        spread = _places(seed, people) + np.stack([r.random(N_LOOK_DRAWS) for r in rngs])
-        looks = _looks(spread / _BLOCK)
-        rooms = _place_rooms(room, np.stack([r.random(N_ROOM_DRAWS) for r in rngs]))
-        orders = [_order(r, int(k)) for r, k in zip(rngs, people, strict=True)]
-        while left.any():  # at most 32 photographs of each person at a time
-            sizes = np.minimum(left, N_COMBINATIONS)
-            owner = np.repeat(np.arange(len(people)), sizes)
-            pairs = list(zip(rngs, sizes, strict=True))
-            draws = [r.random((N_COMBINATIONS, N_TAKE_DRAWS))[:k] for r, k in pairs]
-            noise = [r.standard_normal((k, HEIGHT, WIDTH), np.float32) for r, k in pairs]
-            yield Takes(
-                {name: value[owner] for name, value in looks.items()},
-                rooms[owner],
-                np.concatenate([o[:k] for o, k in zip(orders, sizes, strict=True)]),
-                np.concatenate(draws),
-                np.concatenate(noise),
-            )
-            left = left - sizes
+    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+        rng = np.random.default_rng([seed, _PEOPLE, number])
+        looks = _looks((_places(seed, number) + rng.random(N_LOOK_DRAWS)) / _BLOCK)
+        behind = _place_room(room, rng.random(N_ROOM_DRAWS))
+        order = _order(rng, number)
+        for left in range(count, 0, -N_COMBINATIONS):
+            n = min(left, N_COMBINATIONS)
+            draws = rng.random((N_COMBINATIONS, N_TAKE_DRAWS))[:n]
+            noise = rng.standard_normal((n, HEIGHT, WIDTH), np.float32)
+            yield Takes(looks, behind, order[:n], draws, noise)
 
 
-def _places(seed: int, people: np.ndarray) -> np.ndarray:
-    """Return each person's place 0..5 within its block of six, property by property (P, L).
+def _places(seed: int, number: int) -> np.ndarray:
+    """Return a person's place 0..5 within its block of six, property by property (L,).
 
     A Latin hypercube: every six people have each hair style once, two wear clear glasses, and
     no six are all pale or all in white.
     """
-    blocks = {}
-    for block in set((people // _BLOCK).tolist()):
-        rng = np.random.default_rng([seed, _BLOCKS, block])
-        blocks[block] = rng.permuted(np.tile(np.arange(_BLOCK), (N_LOOK_DRAWS, 1)), axis=1).T
-    return np.stack([blocks[k // _BLOCK][k % _BLOCK] for k in people.tolist()])
+    rng = np.random.default_rng([seed, _BLOCKS, number // _BLOCK])
+    places = rng.permuted(np.tile(np.arange(_BLOCK), (N_LOOK_DRAWS, 1)), axis=1)
+    return places[:, number % _BLOCK]
 
 
 def _order(rng: np.random.Generator, number: int) -> np.ndarray:
@@ -95,38 +80,36 @@ shoulder 7.0 9.0, slope 0.34 0.66, girth 12.0 16.5, neck 2.5 3.4, restless 0 1, 
 """
 
 
-def _looks(draws: np.ndarray) -> Table:
-    """Turn uniform draws (P, N_LOOK_DRAWS) into persistent looks, see `_SPANS`."""
-    p: Table = {}
-    for span, u in zip(_SPANS.split(","), draws.T, strict=False):
+def _looks(draws: np.ndarray) -> Looks:
+    """Turn uniform draws (N_LOOK_DRAWS,) into persistent looks, see `_SPANS`."""
+    p: Looks = {}
+    for span, u in zip(_SPANS.split(","), draws.tolist(), strict=False):
         name, low, high = span.split()
         p[name] = float(low) + (float(high) - float(low)) * u
-    style = np.floor(p["style"])
-    thick, fringe, long, bald, beard = (style == k for k in range(1, _BLOCK))  # else short
+    style = int(p["style"])
+    fringe, long, bald, beard = (style == k for k in (2, 3, 4, 5))  # 0 is short, 1 thick
     tone, volume, line, cloth = p["hair"], p["volume"], p["hairline"], p["cloth"]
-    p["hair"] = np.where(tone < 5 / 6, 3 + 34 * tone, 85 + 500 * (tone - 5 / 6))
-    p["volume"] = np.select(
-        [bald, thick, fringe, long],
-        [0.05 + 0.1 * volume, 1.2 + 0.8 * volume, 0.9 + 1.2 * volume, 0.8 + 0.8 * volume],
-        0.35 + 0.6 * volume,
-    )
-    p["hairline"] = np.select(
-        [bald, fringe], [-0.9 + 0.4 * line, -0.42 + 0.22 * line], -0.7 + 0.26 * line
-    )
-    p["density"] = np.where(bald, 0.7 * line, 1.0)  # of hair: shaved heads show the skin
-    p["parting"] = p["parting"] * np.where(fringe, 1.6, 1.0)
+    p["hair"] = 3 + 34 * tone if tone < 5 / 6 else 85 + 500 * (tone - 5 / 6)
+    base, slope = ((0.35, 0.6), (1.2, 0.8), (0.9, 1.2), (0.8, 0.8), (0.05, 0.1), (0.35, 0.6))[style]
+    p["volume"] = base + slope * volume
+    base, slope = (-0.9, 0.4) if bald else (-0.42, 0.22) if fringe else (-0.7, 0.26)
+    p["hairline"] = base + slope * line
+    p["density"] = 0.7 * line if bald else 1.0  # of hair: shaved heads show the skin
+    p["parting"] *= 1.6 if fringe else 1.0
     p["sideburn"] = p["sideburn"] + 0.35 * beard - 0.3 * bald
-    p["nape"] = p["nape"] - 0.2 * bald
-    p["beard"] = np.where(beard, p["beard"], 0.22 * np.maximum(p["stubble"] - 0.5, 0))
+    p["nape"] -= 0.2 * bald
+    p["beard"] = p["beard"] if beard else 0.22 * max(p["stubble"] - 0.5, 0)
     p["gloss"] = p["gloss"] ** 3
     # A third of the clothes is dark, a third coloured, a third white; patterns: 0 and 1 plain,
     # 2 checks, 3 stripes, 4 a band over the chest.
-    p["cloth"] = np.select(
-        [cloth < 1 / 3, cloth < 2 / 3], [120 * cloth, 360 * cloth - 40], 225 + 90 * (cloth - 2 / 3)
-    )
-    p["pattern"], p["pattern_tone"] = np.floor(p["pattern"]), p["pattern_tone"] * 130
+    if cloth < 2 / 3:
+        p["cloth"] = 120 * cloth if cloth < 1 / 3 else 360 * cloth - 40
+    else:
+        p["cloth"] = 225 + 90 * (cloth - 2 / 3)
+    p["pattern"], p["pattern_tone"] = int(p["pattern"]), p["pattern_tone"] * 130
+    # restless: the camera was moved between takes
     truths = {"long": long, "spectacles": p["spectacles"] < 1 / 3, "restless": p["restless"] < 0.25}
-    return p | truths  # restless: the camera was moved between takes
+    return p | truths
 
 
 def _room(rng: np.random.Generator) -> np.ndarray:
@@ -152,20 +135,14 @@ def _room(rng: np.random.Generator) -> np.ndarray:
     return room
 
 
-def _place_rooms(room: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Return the room behind each person, float32 (P, 36, 42): each sits a little elsewhere."""
-    dy = np.floor(draws[:, 0] * 9).astype(int) - 4
-    dx = np.floor(draws[:, 1] * 9).astype(int) - 4
-    rows = np.clip(np.arange(_ROOM_H) + dy[:, None], 0, _ROOM_H - 1)
-    cols = np.clip(np.arange(_ROOM_W) + dx[:, None], 0, _ROOM_W - 1)
-    rooms = room[rows[:, :, None], cols[:, None, :]] * (0.8 + (1.3 - 0.8) * draws[:, 2, None, None])
-    rooms = rooms.astype(np.float32)
-    y, x = np.arange(_ROOM_H)[:, None], np.arange(_ROOM_W)
-    for k in range(8):  # things of their own; a bright one now and then
-        a, b, h, w, tone = draws[:, 4 + 5 * k : 9 + 5 * k].T[:, :, None, None]
-        top, left = 9 + np.floor(a * 26), np.floor(b * _ROOM_W)
-        inside = (y >= top) & (y < top + 1 + np.floor(h * 3)) & (x >= left)
-        inside &= x < left + 1 + np.floor(w * 3)
-        tone = np.where(tone > 0.97, 220, np.where(tone > 0.5, tone * 80, 12 * tone))
-        rooms = np.where(inside, tone.astype(np.float32), rooms)
-    return rooms
+def _place_room(room: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Return the room behind a person, float32 (36, 42): each sits a little elsewhere."""
+    dy, dx = (int(u * 9) - 4 for u in draws[:2])
+    rows = np.clip(np.arange(_ROOM_H) + dy, 0, _ROOM_H - 1)
+    cols = np.clip(np.arange(_ROOM_W) + dx, 0, _ROOM_W - 1)
+    behind = (room[rows[:, None], cols] * (0.8 + (1.3 - 0.8) * draws[2])).astype(np.float32)
+    for a, b, h, w, tone in draws[4:44].reshape(8, 5):  # things; a bright one now and then
+        top, left = 9 + int(a * 26), int(b * _ROOM_W)
+        tone = 220 if tone > 0.97 else tone * 80 if tone > 0.5 else 12 * tone
+        behind[top : top + 1 + int(h * 3), left : left + 1 + int(w * 3)] = tone
+    return behind

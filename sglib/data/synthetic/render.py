@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from sglib.data.faces import HEIGHT, WIDTH
-from sglib.data.synthetic.people import Table, Takes
+from sglib.data.synthetic.people import Looks, Takes
 
 # Coordinates: x to the right, y down, z towards the camera, pixels; u, v, w are the same axes
 # turned with the head and divided by its half-axes, so that (0, 0, 1) is the middle of the face.
@@ -13,7 +13,6 @@ _Y, _X = (a.astype(np.float32) for a in np.mgrid[:HEIGHT, :WIDTH])
 
 Array = np.ndarray  # (B, 30, 32) unless said otherwise
 UVW = tuple[Array, Array, Array]  # places on the head
-Looks = SimpleNamespace  # a property's name → its value for each photograph, float32 (B, 1, 1)
 
 
 def _unit(value: Array) -> Array:
@@ -64,7 +63,7 @@ def _ellipsoid(x: Array, y: Array, axes: Array, turn: Array) -> tuple[Array, Arr
     return cover, u, v, w
 
 
-def _hair_edge(c: Looks, u: Array, w: Array) -> Array:
+def _hair_edge(c: SimpleNamespace, u: Array, w: Array) -> Array:
     """Return the v above which the head is covered with hair, from the forehead to the nape."""
     edge = c.hairline + c.parting * u
     edge += (c.sideburn - c.hairline) * _unit((0.4 - w) * 3.6)
@@ -74,8 +73,8 @@ def _hair_edge(c: Looks, u: Array, w: Array) -> Array:
 
 def draw_photos(takes: Takes) -> Array:
     """Draw one batch of photographs, uint8 (B, 30, 32)."""
-    p, noise, n = takes.looks, takes.noise, len(takes.combos)
-    c = Looks(**{name: _col(value) for name, value in p.items()})
+    p, noise = takes.looks, takes.noise
+    c = SimpleNamespace(**{name: np.float32(value) for name, value in p.items()})
     # Places in POSES and EXPRESSIONS.
     pose, expression, sunglasses = takes.combos // 8, takes.combos // 2 % 4, takes.combos % 2
     take = iter(takes.draws.T)
@@ -86,21 +85,21 @@ def draw_photos(takes: Takes) -> Array:
     turn = _rotation(swing[2] * 4 + side * 2, yaw, pitch)
     x = _X - _col(p["x"] + swing[3] * 0.8 + side * 1.3)
     y = _Y - _col(p["y"] + swing[4] * 0.6 - 0.8 * is_up)
-    axes = np.stack([p["half_width"], p["half_height"], p["half_depth"]], 1)
-    axes = axes * (1 + 0.03 * swing[5])[:, None]
+    axes = np.array([p["half_width"], p["half_height"], p["half_depth"]])
+    axes = axes * (1 + 0.03 * swing[5])[:, None]  # (B, 3)
 
     # The room, moved by whole pixels, and the body.
     move = [np.where(p["restless"], np.floor(3 * next(take)), 1).astype(int) for _ in "yx"]
     rows, cols = 2 + move[0][:, None] + np.arange(HEIGHT), 4 + move[1][:, None] + np.arange(WIDTH)
-    canvas = takes.rooms[np.arange(n)[:, None, None], rows[:, :, None], cols[:, None, :]]
-    lamp = np.stack([p["light_x"] + 0.2 * (next(take) - 0.5), p["light_y"], np.full(n, 0.8)], 1)
+    canvas = takes.room[rows[:, :, None], cols[:, None, :]]
+    lamp = np.array([[p["light_x"] + 0.2 * (u - 0.5), p["light_y"], 0.8] for u in next(take)])
     light = turn.transpose(0, 2, 1) @ lamp[:, :, None]  # seen from the head
     light /= np.linalg.norm(light, axis=1, keepdims=True)
     body_x, body_y = p["x"] + 0.35 * swing[3] + 0.2 * side, p["y"] + 0.3 * swing[4]
     _body(canvas, c, p, _X - _col(body_x), _Y - _col(body_y))
 
     # Hair behind the head.
-    shell_axes = axes + p["volume"][:, None] * np.array([1.0, 0.8, 0.8])
+    shell_axes = axes + p["volume"] * np.array([1.0, 0.8, 0.8])
     back_x, back_y = _project(turn, 0, -0.45 * p["volume"] - 0.2, -0.75 * p["volume"] - 0.3)
     cover, u, v, w = _ellipsoid(x - back_x, y - back_y, shell_axes, turn)
     hair = c.hair * (1 + 0.1 * noise + 0.5 * _unit(-v) * _unit(w + 0.4))  # in strands
@@ -138,7 +137,7 @@ def draw_photos(takes: Takes) -> Array:
     return np.rint(np.clip(canvas, 0, 255)).astype(np.uint8)
 
 
-def _body(canvas: Array, c: Looks, p: Table, x: Array, y: Array) -> None:
+def _body(canvas: Array, c: SimpleNamespace, p: Looks, x: Array, y: Array) -> None:
     """Paint shoulders, clothes and neck; x, y count from where the head usually is."""
     away, below = np.abs(x), y - c.shoulder
     fall = c.slope * np.maximum(away - c.neck, 0) + 7.5 * _unit((away - c.girth + 3) / 3) ** 2
@@ -148,13 +147,13 @@ def _body(canvas: Array, c: Looks, p: Table, x: Array, y: Array) -> None:
     figure = np.select(kinds, [0.5 * (odd_x + odd_y), odd_x, below > 5.5], 0)
     cloth = _unit((c.cloth + c.pattern_tone * figure) / 255) * 255
     _blend(canvas, cloth * (0.8 + 0.2 * _unit(1.2 - away / 14)), cover)
-    vee = c.neck + 0.6 - np.maximum(below, 0) * _col(2.4 / (0.5 + p["collar"])) - away + 0.5
-    skin = _col(p["skin"] * 0.84) * (1 - 0.3 * _unit((away - c.neck + 1.5) / 2))
+    vee = c.neck + 0.6 - np.maximum(below, 0) * np.float32(2.4 / (0.5 + p["collar"])) - away + 0.5
+    skin = np.float32(p["skin"] * 0.84) * (1 - 0.3 * _unit((away - c.neck + 1.5) / 2))
     _blend(canvas, skin, _unit(vee) * (y > 0))
 
 
 def _long_hair(
-    canvas: Array, c: Looks, p: Table, x: Array, y: Array, yaw: Array, tone: Array
+    canvas: Array, c: SimpleNamespace, p: Looks, x: Array, y: Array, yaw: Array, tone: Array
 ) -> None:
     """Let long hair fall round the neck like a curtain on a cylinder, open towards the face."""
     sin, cos = np.sin(yaw), np.cos(yaw)
@@ -162,12 +161,12 @@ def _long_hair(
     sine = np.clip((x + _col(1.2 * sin)) / _col(radius), -1, 1)
     front = np.sqrt(1 - sine * sine)  # cosine of the angle from the camera
     facing = sine * _col(sin) + front * _col(cos)  # cosine of the angle from the face
-    alpha = _unit((_col(np.cos(p["hair_gap"])) - facing) * 4 + 0.5)
+    alpha = _unit((np.float32(np.cos(p["hair_gap"])) - facing) * 4 + 0.5)
     alpha = alpha * (np.abs(sine) < 1) * _unit(y + 1.5) * _unit(c.hair_end - y)
     _blend(canvas, tone, alpha * c.long)
 
 
-def _features(face: Array, c: Looks, p: Table, at: UVW, expression: Array) -> None:
+def _features(face: Array, c: SimpleNamespace, p: Looks, at: UVW, expression: Array) -> None:
     """Paint eyes, brows, nose, mouth and beard on the skin `face` in place."""
     u, v, w = at
     happy, sad, angry = (_col(expression == k) for k in (1, 2, 3))
@@ -188,16 +187,18 @@ def _features(face: Array, c: Looks, p: Table, at: UVW, expression: Array) -> No
     beard = _unit((v - 0.28 - 0.15 * _unit(0.5 - au)) * 5) * _unit(w * 3 + 0.4)
     beard *= 1 - 0.55 * _spot(u, v - 0.6, 0.26, 0.12)  # the mouth
     beard = np.maximum(beard, _spot(u, v - 0.47, 0.5, 0.12) * front)  # the moustache
-    _blend(face, _col(p["hair"] + 8), _unit(beard) * c.beard)
+    _blend(face, np.float32(p["hair"] + 8), _unit(beard) * c.beard)
 
 
-def _lens(c: Looks, u: Array, v: Array, low: Array, size_u: Array, size_v: Array) -> Array:
+def _lens(
+    c: SimpleNamespace, u: Array, v: Array, low: Array, size_u: Array, size_v: Array
+) -> Array:
     """Return the distance from a lens's middle: 1 on its rim (a rounded box)."""
     a, b = np.square((np.abs(u) - c.eye_u) / size_u), np.square((v - c.eye_v - low) / size_v)
     return np.sqrt(np.sqrt(a * a + b * b))
 
 
-def _spectacles(face: Array, c: Looks, at: UVW, on: Array) -> None:
+def _spectacles(face: Array, c: SimpleNamespace, at: UVW, on: Array) -> None:
     """Paint clear glasses: a thin rim, a bridge, arms to the ears, and a faint reflection."""
     u, v, w = at
     rim = _lens(c, u, v, 0.04, np.float32(0.34), np.float32(0.24))
@@ -207,7 +208,7 @@ def _spectacles(face: Array, c: Looks, at: UVW, on: Array) -> None:
     _blend(face, 215, on * 0.35 * c.gloss * (rim < 0.8) * (w > 0.1))
 
 
-def _sunglasses(face: Array, c: Looks, at: UVW, on: Array, glint: Array) -> None:
+def _sunglasses(face: Array, c: SimpleNamespace, at: UVW, on: Array, glint: Array) -> None:
     """Paint sunglasses: two dark lenses on the eyes, a bridge and arms to the ears."""
     u, v, w = at
     rim = _lens(c, u, v, c.slip, c.lens_u, c.lens_v)

@@ -36,6 +36,7 @@ def fit_compiled(
     *,
     shuffled: bool = False,
     dtype: type = np.float32,
+    history: np.ndarray | None = None,
 ) -> Fit:
     """Train one network, as `fit_reference` does.
 
@@ -46,6 +47,7 @@ def fit_compiled(
         shuffled: keep channels and units in another order. It is the same run, but its sums round
             differently: the A/A test of a study. `Fit.engine` is then "compiled-shuffled".
         dtype: float32; float64 is for comparing engines.
+        history: float64 (n_epochs, len(HISTORY)), filled epoch by epoch: others may watch it.
 
     Raises:
         SglibError: the experiment is not one that this engine does, see `supports`.
@@ -57,6 +59,7 @@ def fit_compiled(
     warm_up(dtype=dtype)
     started = time.perf_counter()
     run = prepare_run(experiment, data, schedule, shuffled=shuffled, dtype=dtype)
+    run = run if history is None else run._replace(history=history)
     train(run)
     weights = layout.unpack(run.weights, shuffled=shuffled)
     return Fit(

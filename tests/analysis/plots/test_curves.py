@@ -6,7 +6,7 @@ from matplotlib.colors import to_hex
 from plot_fakes import FAILURES, MEANS, POINTS, PRINTED, ROWS, SWEEP, bands, draw
 
 from sglib.analysis.plots import curves
-from sglib.analysis.plots.style import ONE, TWO
+from sglib.analysis.plots.style import ONE, QUIET, TWO
 from sglib.studies.paper import LOSS_FLOOR
 
 pytestmark = pytest.mark.usefixtures("plot_style")
@@ -88,3 +88,20 @@ def test_the_mechanism_draws_both_heads_over_the_logit():
     assert loss.lines[0].get_ydata()[0] == pytest.approx(LOSS_FLOOR + 1, abs=1e-4)
     assert gradient.lines[0].get_ydata()[0] == pytest.approx(0, abs=1e-4)
     assert gradient.lines[1].get_ydata()[0] == pytest.approx(2)  # a logit is still pulled
+
+
+def test_growing_runs_show_how_far_they_are_and_the_last_one_in_colour():
+    whole, started = np.full((2, 4, 6), np.nan)
+    whole[:, [3, 5]] = 0.9
+    started[:2, 3], started[:2, 5] = [0.5, 0.75], [0.5, 0.625]
+    ax = curves.growing({"first": whole, "second": started})
+    assert ax.figure.legends[0].get_title().get_text() == (
+        "second\nepoch 2 of 4: training 0.750, validation 0.625"
+    )
+    colours = [to_hex(one.get_color()) for one in ax.lines]
+    assert colours[:2] == [QUIET.lower()] * 2
+    assert [to_hex(colour) for colour in (ONE, TWO)] == colours[2:]
+    assert line(ax, "validation").get_ydata()[:2].tolist() == [0.5, 0.625]
+    assert ax.get_xlim() == (1, 4)
+    nothing = curves.growing({"first": np.full((4, 6), np.nan)})
+    assert "epoch 0 of 4" in nothing.figure.legends[0].get_title().get_text()

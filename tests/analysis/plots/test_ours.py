@@ -1,5 +1,6 @@
 """plots.ours: steps, people, bins, distortions and maps of our own models."""
 
+import numpy as np
 import pytest
 from plot_fakes import BEARING, BINS, BY_PERSON, CHANGES, MAPS, STEPS
 
@@ -53,3 +54,13 @@ def test_maps_share_a_scale_within_a_model_only():
     limits = [ax.images[0].get_clim() for ax in fig.axes]
     assert limits == [(-0.1, 0.1)] * 4 + [(-2, 2)] * 4
     assert "base ±2, paper ±0.1" in fig.get_supxlabel()
+
+
+def test_explained_pictures_share_one_scale_of_colour():
+    maps = np.zeros((2, 30, 32))
+    maps[1, 5, 5] = -0.25
+    fig = ours.explained(np.full((2, 30, 32), 9, np.uint8), maps, ["open\n0.10", "open\n0.90"])
+    above, below = np.array(fig.axes).reshape(2, 2)
+    assert [ax.get_title("center") for ax in above] == ["open\n0.10", "open\n0.90"]
+    assert all(ax.images[-1].get_clim() == (-0.25, 0.25) for ax in below)
+    assert fig.get_supxlabel() == "blue to red: ±0.25 of the probability"
