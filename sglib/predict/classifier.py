@@ -43,7 +43,6 @@ _METADATA = {  # what a model file says of itself → how it is checked
 _IN, _OUT = ("images", "tensor(uint8)"), ("probability", "tensor(float)")
 
 HINT = ", but unlike the training pictures: try --crop auto"
-
 Chunk = tuple[list[Answer], np.ndarray]  # answers, and what the networks saw: uint8 (N, 30, 32)
 Framing = Callable[[np.ndarray], list[tuple[np.ndarray, str]]]  # grey picture → frames, notes
 
@@ -61,7 +60,7 @@ class Classifier:
         metadata: what the file says of itself.
 
     Raises:
-        SglibError: not such a file; the message says what is wrong with it.
+        SglibError: not such a file.
     """
 
     classes = CLASSES
@@ -224,9 +223,8 @@ class Classifier:
         labels: list[str | None] = [None] * len(images)
         for i, prob in zip(good, self.probabilities(seen[good]).tolist(), strict=True):
             probs[i], labels[i] = prob, CLASSES[int(prob > limit)]
-        if frames is _whole and good:
-            for i, like in zip(good, likeness(seen[good]).tolist(), strict=True):
-                statuses[i] += HINT if like < 0 else ""
+        for i in np.flatnonzero(likeness(seen) < 0) if frames is _whole else ():
+            statuses[i] += HINT if labels[i] else ""
         return list(map(Answer, names, labels, probs, statuses)), seen
 
 
@@ -235,11 +233,9 @@ def _whole(gray: np.ndarray) -> list[tuple[np.ndarray, str]]:
 
 
 def _framing(crop: str) -> Framing:
-    if crop == "none":
-        return _whole
-    if crop == "auto":
-        return FaceFinder()
-    raise SglibError(f"crop must be none or auto, got {crop!r}")
+    if crop not in ("none", "auto"):
+        raise SglibError(f"crop must be none or auto, got {crop!r}")
+    return _whole if crop == "none" else FaceFinder()
 
 
 def _look(picture: Picture, frames: Framing) -> list[tuple[np.ndarray | None, str]]:

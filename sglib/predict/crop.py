@@ -50,7 +50,7 @@ def edges(images: np.ndarray) -> np.ndarray:
     maps[:, 0, :15] = (squares[0] - squares[1]) * unit
     maps[:, 1, :15] = 2 * across * down * unit
     maps[:, 2, :15] = total * unit
-    return _halved(maps).reshape(len(x), -1)
+    return _halved(maps).reshape(len(x), 192)
 
 
 def _halved(x: np.ndarray) -> np.ndarray:

@@ -53,6 +53,8 @@ def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("base", "paper_1"):
         save_model(tmp_path / "weights", name=name)
     write_jpegs(tmp_path / "photos", 6)
+    known = [f"{i}.jpg,{i % 2},{'ab'[i // 3]}" for i in range(6)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label,person", *known]))
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     n_run = 0
@@ -67,6 +69,7 @@ def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pd.read_csv("course.csv")["id"].tolist() == list(range(6))
     assert len(pd.read_parquet("parts")) == 6
     assert Path("why/000000-1.png").exists()
+    assert "Worst mistakes" in Path("mistakes.html").read_text()
     assert names["scores"].shape == (24,)
     assert names["accuracies"].shape == (4,)
     assert names["probability"].shape == (5,)
@@ -75,5 +78,6 @@ def test_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_page_names_what_there_is() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    for option in main.commands["predict"].params[1:]:
+    options = main.commands["predict"].params[1:] + main.commands["evaluate"].params[1:]
+    for option in options:
         assert any(f"{name} " in text or f"`{name}`" in text for name in option.opts), option.name
