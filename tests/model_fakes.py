@@ -29,11 +29,12 @@ def make_model(
     model = ModelFile(**facts, states=tuple(states))
     with torch.inference_mode():
         margins = model.ensemble().margins(to_input(random_images(64, seed=99)))
+    wide = np.float32(max(float(margins.std()), 1e-3))
     for state in states:
-        last = "head.bias" if "head.bias" in state else "fc2.bias"
-        state[last] = state[last] - np.float32([0, float(margins.median())])
-    if "temperature" not in settings:
-        facts["temperature"] = max(float(margins.std()), 1e-3)
+        last = "head" if "head.bias" in state else "fc2"
+        state[f"{last}.weight"] = state[f"{last}.weight"] / wide
+        middle = np.float32([0, float(margins.median())])
+        state[f"{last}.bias"] = (state[f"{last}.bias"] - middle) / wide
     return ModelFile(**facts, states=tuple(states))
 
 

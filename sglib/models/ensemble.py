@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sglib import SglibError
@@ -20,17 +19,14 @@ BATCH = 256  # images that `predict` looks at together; changes memory and time 
 class Ensemble(nn.Module):
     """Networks and views whose answers are averaged, from a uint8 picture to its probability.
 
-    The probability of sunglasses is `sigmoid(margin / temperature)`, the margin being a network's
-    output for sunglasses minus that for open, averaged over networks and views. One network with
-    one view and temperature 1 gives the softmax over its outputs, as its loss saw them.
+    The probability of sunglasses is `sigmoid(margin)`, the margin being a network's output for
+    sunglasses minus that for open, averaged over networks and views. One network with one view
+    gives the softmax over its outputs, as its loss saw them.
 
     Args:
         networks: one or more, from float (B, 1, 30, 32) to two outputs (B, 2).
         scaling: of the pixels they were trained on, "unit" ([0, 1]) or "symmetric" ([-1, 1]).
-        mirror: whether the mirror image of each view is looked at too.
-        shift: pixels; unless 0, the picture moved by so much up, down, left and right (edge
-            repeated) is looked at too.
-        temperature: > 0; below 1 sharpens.
+        mirror: whether the mirror image is looked at too.
 
     Raises:
         SglibError: no network, or an unknown scaling.
@@ -42,8 +38,6 @@ class Ensemble(nn.Module):
         *,
         scaling: str = "unit",
         mirror: bool = False,
-        shift: int = 0,
-        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         if not networks:
@@ -51,26 +45,25 @@ class Ensemble(nn.Module):
         if scaling not in SCALINGS:
             raise SglibError(f"scaling must be {' or '.join(SCALINGS)}, got {scaling!r}")
         self.networks = nn.ModuleList(networks)
-        self.scaling, self.mirror, self.shift = scaling, mirror, shift
-        self.temperature = temperature
+        self.scaling, self.mirror = scaling, mirror
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the probability of sunglasses, float32 (N,), of images uint8 (N, 30, 32)."""
-        return torch.sigmoid(self.margins(to_unit(images)) / self.temperature)
+        return torch.sigmoid(self.margins(to_unit(images)))
 
     def margins(self, images: Tensor) -> Tensor:
         """Return the averaged margins (N,) of images float (N, 1, 30, 32) in [0, 1]."""
-        seen = views(images, mirror=self.mirror, shift=self.shift)
-        x = torch.cat(seen) if len(seen) > 1 else images  # (V N, 1, 30, 32): one large batch
+        # (V N, 1, 30, 32): one large batch
+        x = torch.cat([images, flip(images)]) if self.mirror else images
         if self.scaling == "symmetric":
             x = x * 2 - 1
         outputs = torch.stack([network(x) for network in self.networks]).mean(0)  # (V N, 2)
-        return (outputs[:, 1] - outputs[:, 0]).view(len(seen), -1).mean(0)
+        return (outputs[:, 1] - outputs[:, 0]).view(1 + self.mirror, -1).mean(0)
 
     def one_view(self) -> "Ensemble":
         """Return the same networks looking at each picture once, as it is."""
-        return Ensemble(self.networks, scaling=self.scaling, temperature=self.temperature)
+        return Ensemble(self.networks, scaling=self.scaling)
 
     @torch.inference_mode()
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -80,18 +73,7 @@ class Ensemble(nn.Module):
         device = next(self.parameters()).device
         parts = check_images(images).split(BATCH)
         margins = torch.cat([self.margins(to_unit(part.to(device))).cpu() for part in parts])
-        return (margins.double() / self.temperature).sigmoid().numpy()
-
-
-def views(images: Tensor, *, mirror: bool, shift: int) -> list[Tensor]:
-    """Return the views of float (B, 1, H, W) that an `Ensemble` looks at, the images first."""
-    found = [images]
-    if shift:
-        height, width = images.shape[-2:]
-        padded = F.pad(images, (shift,) * 4, mode="replicate")
-        places = ((0, shift), (2 * shift, shift), (shift, 0), (shift, 2 * shift))
-        found += [padded[..., y : y + height, x : x + width] for y, x in places]
-    return found + [flip(view) for view in found] if mirror else found
+        return margins.double().sigmoid().numpy()
 
 
 def to_unit(images: Tensor) -> Tensor:

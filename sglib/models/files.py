@@ -1,4 +1,4 @@
-"""Model files: what ships (networks, views, temperature, threshold) as safetensors and as ONNX."""
+"""Model files: what ships (networks, views, threshold) as safetensors and as ONNX."""
 
 import contextlib
 import dataclasses
@@ -21,7 +21,7 @@ from sglib.models import HEADS, SCALINGS
 from sglib.models.ensemble import Ensemble
 from sglib.models.networks import build
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SUFFIX = ".safetensors"
 OPSET, TOLERANCE = 18, 1e-5  # of ONNX; by how much its probabilities may differ from PyTorch's
 _KEY = "sglib"  # of the JSON text in both kinds of file
@@ -46,10 +46,8 @@ class ModelFile:
     name: str  # what the model is called, for example "base"
     members: tuple[Member, ...]
     states: tuple[Mapping[str, np.ndarray], ...]  # for each member, parameter name → array
-    scaling: str = "unit"  # this and the next three: see `ensemble.Ensemble`
+    scaling: str = "unit"  # this and the next: see `ensemble.Ensemble`
     mirror: bool = False
-    shift: int = 0
-    temperature: float = 1.0
     threshold: float = 0.5  # a probability above it is called sunglasses
     data: str = ""  # name of the training set, for example "course-train"
     data_digest: str = ""  # sha256 (hex) of its content
@@ -76,7 +74,7 @@ class ModelFile:
             except (RuntimeError, TypeError) as error:
                 reason = f"{member.network} ({' '.join(str(error).split())[:200]})"
                 raise SglibError(f"{self.name}: weights do not fit {reason}") from error
-        options = ("scaling", "mirror", "shift", "temperature")
+        options = ("scaling", "mirror")
         return Ensemble(networks, **{option: getattr(self, option) for option in options})
 
 
@@ -88,8 +86,6 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {  # a foreign file may 
     "seed": ("a whole number or none", lambda v: v is None or type(v) is int),
     "scaling": (" or ".join(SCALINGS), lambda v: v in SCALINGS),
     "mirror": ("true or false", lambda v: isinstance(v, bool)),
-    "shift": ("whole pixels from 0 to 9", lambda v: type(v) is int and 0 <= v <= 9),
-    "temperature": ("a number > 0", lambda v: type(v) in (int, float) and 0 < v < np.inf),
     "threshold": ("a number in [0, 1]", lambda v: type(v) in (int, float) and 0 <= v <= 1),
     "notes": ("names with values", lambda v: isinstance(v, Mapping)),
 }

@@ -6,7 +6,7 @@ from sglib.models import files as weight_files
 
 
 def model_files() -> pd.DataFrame:
-    """Return one row per shipped model: its networks, seeds, temperature and training set."""
+    """Return one row per shipped model: its networks, seeds and training set."""
     files = [weight_files.load(name) for name in weight_files.shipped()]
     return pd.DataFrame(
         {
@@ -14,7 +14,6 @@ def model_files() -> pd.DataFrame:
             "networks": [len(file.members) for file in files],
             "network": [file.members[0].network for file in files],
             "seeds": [", ".join(str(member.seed) for member in file.members) for file in files],
-            "temperature": [f"{file.temperature:.3g}" for file in files],
             "trained on": [f"{file.data}, sha256 {file.data_digest[:16]}" for file in files],
         }
     )

@@ -34,7 +34,7 @@ print(session.get_modelmeta().custom_metadata_map["sglib"])
 
 def test_round_trip(tmp_path: Path) -> None:
     notes = {"ece": 0.01, "recipe": {"n_epochs": 3}}
-    model = make_model("ConvNN_2", "face9k", mirror=True, shift=1, threshold=0.4, notes=notes)
+    model = make_model("ConvNN_2", "face9k", mirror=True, threshold=0.4, notes=notes)
     path = files.save(tmp_path / "new" / "m.safetensors", model)
     again = files.load(path)
     assert again.header() == model.header()
@@ -99,13 +99,9 @@ MEMBER = {"network": "ConvNN_2"}
         ({"surprise": 1}, "damaged model file"),
         ({"name": {"a": "b"}}, "name must be a text that is not empty, got {'a': 'b'}"),
         ({"name": ""}, "name must be a text"),
-        ({"temperature": 0}, "temperature must be a number > 0, got 0"),
-        ({"temperature": "1"}, "temperature must be a number > 0, got '1'"),
-        ({"temperature": float("nan")}, "temperature must be a number > 0"),
         ({"threshold": 1.5}, r"threshold must be a number in \[0, 1\], got 1\.5"),
         ({"threshold": True}, r"threshold must be a number in \[0, 1\], got True"),
         ({"mirror": "yes"}, "mirror must be true or false"),
-        ({"shift": 1.5}, "shift must be whole pixels from 0 to 9"),
         ({"scaling": 7}, "scaling must be unit or symmetric"),
         ({"data": None}, "data must be a text"),
         ({"notes": [1]}, "notes must be names with values"),
@@ -145,10 +141,8 @@ def test_refuses_on_writing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_onnx_runs_alone(tmp_path: Path) -> None:
-    """Two networks, ten views, a sigmoid head and a temperature: all of it is in the file."""
-    model = make_model(
-        "ConvNN_1", "face9k", head="sigmoid", mirror=True, shift=1, temperature=0.1, threshold=0.3
-    )
+    """Two networks, two views and a sigmoid head: all of it is in the file."""
+    model = make_model("ConvNN_1", "face9k", head="sigmoid", mirror=True, threshold=0.3)
     images = random_images(50)
     path = export_onnx(tmp_path / "new" / "m.onnx", model)
     assert [p.name for p in path.parent.iterdir()] == ["m.onnx"]

@@ -29,7 +29,7 @@ def test_try_answers_as_sglib_predict_does(opened):
 
 
 def test_try_is_made_from_the_file_whatever_networks_and_views_are_in_it(opened, tmp_path):
-    path = save_model(tmp_path, "ConvNN_2", "face9k", mirror=True, shift=1, scaling="symmetric")
+    path = save_model(tmp_path, "ConvNN_2", "face9k", mirror=True, scaling="symmetric")
     write_pages(tmp_path, model=str(path))
     answers = opened("try", tmp_path).evaluate(MANY, as_lists(FACES[45:55]))
     expected = files.load(path).ensemble().predict(FACES[45:55])
