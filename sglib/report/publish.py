@@ -146,6 +146,7 @@ def make_blocks(pages: Sequence[Page], reports: Path) -> dict[str, Callable[[], 
         "run": lambda: "\n".join(
             f"- {name}: {value}" for name, value in pages[-1].provenance.get("facts", ())
         ),
+        "published runs": lambda: published_runs(pd.read_parquet(reports / "runs.parquet")),
         "model files": lambda: markdown_table(model_files()),
         "eight more people": lambda: eight_more_people(reports),
         "speed": lambda: speed(pd.read_csv(tables["benchmarks"])),
@@ -168,6 +169,21 @@ def fill(text: str, blocks: Mapping[str, Callable[[], str]], *, where: str) -> s
         return f"{match[1]}{blocks[match[2]]()}\n{match[3]}"
 
     return _BLOCK.sub(written, text)
+
+
+def published_runs(runs: pd.DataFrame) -> str:
+    """Return how many runs are published, of how many repetitions, made where.
+
+    Args:
+        runs: `reports/runs.parquet`.
+    """
+    n_seeds = runs.groupby(["name", "scheme", "engine"])["seed"].nunique()
+    few = f"{n_seeds.min()} to {n_seeds.max()}" if n_seeds.nunique() > 1 else f"{n_seeds.max()}"
+    data, digest = (", ".join(runs[name].unique()) for name in ("data", "digest"))
+    return (
+        f"Published are {len(runs):,} runs, {few} repetitions of each row, of {data} "
+        f"(sha256 {digest[:16]}), made on {', '.join(runs['processor'].unique())}."
+    )
 
 
 def lead_figure(pages: Sequence[Page], reports: Path) -> str:

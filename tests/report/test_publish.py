@@ -163,3 +163,11 @@ def test_speed_comes_from_the_benchmarks_table():
     assert "| a peer | 50 | 2.5 |" in text
     assert text.endswith("on Some CPU, 2 cores.")
     assert "not there" not in text
+
+
+def test_how_much_is_published_is_counted():
+    runs = pd.DataFrame({"seed": [0, 1, 2, 0], "name": ["a", "a", "a", "b"]})
+    runs = runs.assign(scheme="kfold", engine="compiled", data="d", digest="x", processor="P")
+    told = module.published_runs(runs)
+    assert told.startswith("Published are 4 runs, 1 to 3 repetitions of each row, of d (sha256 x)")
+    assert " 3 repetitions" in module.published_runs(runs[:3])
