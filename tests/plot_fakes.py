@@ -82,9 +82,9 @@ BINS = frame(
     "name mean_prob frequency", [("base", 0.1, 0.15), ("base", 0.9, 0.9), ("paper", 0.5, 0.5)]
 )
 CHANGES = frame(
-    "name difference diff_low diff_high",
-    [("all", 0, 0, 0), ("one view", -0.02, -0.03, 0.01), ("three networks", 0.01, 0, 0.02)],
-).set_index("name")
+    "comparison effect low high",
+    [("one view", -0.02, -0.03, 0.01), ("three networks", 0.01, 0, 0.02)],
+).assign(reference="all")
 METHODS = (("rotation", "degrees"), ("noise_injection", "sd"), ("flip", "share"))
 BEARING = frame(
     "method unit strength model accuracy",
@@ -130,7 +130,7 @@ FIGURES = {
     "ours.staircase": lambda: ours.staircase(STEPS),
     "ours.per_person": lambda: ours.per_person(BY_PERSON),
     "ours.reliability": lambda: ours.reliability(BINS),
-    "ours.changes": lambda: ours.changes(ours.against(CHANGES, "all")),
+    "ours.changes": lambda: ours.changes(CHANGES),
     "ours.robustness": lambda: ours.robustness(BEARING),
     "ours.maps": lambda: ours.maps(MAPS, unit="fall of the probability"),
 }

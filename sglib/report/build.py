@@ -155,8 +155,10 @@ def execute(
                 print(f"{place} {name} … {duration(future.result())}", file=sys.stderr, flush=True)
         except BaseException:  # of a notebook, or Ctrl-C
             pool.shutdown(wait=False, cancel_futures=True)
-            for kernel in psutil.Process().children(recursive=True):
-                kernel.kill()
+            for child in psutil.Process().children():
+                if "ipykernel_launcher" in child.cmdline():  # not a helper of joblib's
+                    for process in (*child.children(recursive=True), child):
+                        process.kill()
             raise
 
 

@@ -182,7 +182,7 @@ def published_runs(runs: pd.DataFrame) -> str:
     data, digest = (", ".join(runs[name].unique()) for name in ("data", "digest"))
     return (
         f"Published are {len(runs):,} runs, {few} repetitions of each row, of {data} "
-        f"(sha256 {digest[:16]}), made on {', '.join(runs['processor'].unique())}."
+        f"(sha256 {digest[:16]}), made on {', '.join(runs['processor'].dropna().unique())}."
     )
 
 

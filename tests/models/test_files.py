@@ -78,7 +78,7 @@ def test_refuses_foreign_and_damaged_files(tmp_path: Path) -> None:
         with pytest.raises(SglibError, match=r"x\.safetensors: damaged model file"):
             load(content)
     save_file({"a": np.zeros(2)}, tmp_path / "y.safetensors")
-    with pytest.raises(SglibError, match=r"y\.safetensors: expected format version 2 of sglib"):
+    with pytest.raises(SglibError, match=r"y\.safetensors: expected format version 3 of sglib"):
         files.load(tmp_path / "y.safetensors")
 
 
@@ -88,7 +88,7 @@ MEMBER = {"network": "ConvNN_2"}
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format_version": 9}, "expected format version 2 of sglib, got 9"),
+        ({"format_version": 9}, "expected format version 3 of sglib, got 9"),
         ({"members": 3}, "damaged model file"),
         ({"members": []}, "damaged model file"),
         ({"members": [MEMBER | {"head": "tanh"}]}, "head must be sigmoid or logit, got 'tanh'"),

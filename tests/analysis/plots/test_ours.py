@@ -19,7 +19,7 @@ def test_the_staircase_tells_each_step_and_the_largest():
 
 
 def test_changes_are_sorted_and_leave_out_what_they_are_compared_with():
-    ax = ours.changes(ours.against(CHANGES, "all"))
+    ax = ours.changes(CHANGES)
     assert [text.get_text() for text in ax.texts] == ["three networks", "one view"]
     assert ax.get_title("left") == "Best: three networks (+1.0)"
 

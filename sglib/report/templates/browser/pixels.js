@@ -97,31 +97,30 @@ function transposed(pixels, rows, columns) {
 
 /** How much a 30×32 picture is framed like the training pictures; as in `sglib/predict/crop.py`. */
 function likeness(picture) {
-  const at = (x, rows, columns) => (r, c) => x[clamp(r, rows) * columns + clamp(c, columns)];
-  let seen = at(picture, HEIGHT, WIDTH);
-  const blurred = new Float64Array((HEIGHT + 2) * (WIDTH + 2)); // one pixel of edge on each side
-  for (let r = 0; r < HEIGHT + 2; r++) for (let c = 0; c < WIDTH + 2; c++) {
-    let sum = 0;
-    for (const i of [-1, 0, 1]) for (const j of [-1, 0, 1]) {
-      sum += seen(r - 1 + i, c - 1 + j) * (2 - i * i) * (2 - j * j);
-    }
-    blurred[r * (WIDTH + 2) + c] = sum / 16;
-  }
-  seen = at(blurred, HEIGHT + 2, WIDTH + 2);
-  const edges = Array.from(picture, (_, i) => {
-    const r = Math.floor(i / WIDTH) + 1, c = i % WIDTH + 1;
+  const rows = HEIGHT / 2, columns = WIDTH / 2, x = halved(picture, HEIGHT, WIDTH);
+  const seen = (r, c) => x[clamp(r, rows) * columns + clamp(c, columns)];
+  const edges = Array.from(x, (_, i) => {
+    const r = Math.floor(i / columns), c = i % columns;
     const across = seen(r, c + 1) - seen(r, c - 1), down = seen(r + 1, c) - seen(r - 1, c);
-    return [across, down, Math.hypot(across, down) + 1e-3];
+    return [across, down, across * across + down * down + 1e-6];
   });
-  const mean = edges.reduce((sum, edge) => sum + edge[2], 0) / edges.length;
-  const [limit, ...weights] = FRAMING, cells = Math.ceil(WIDTH / 3), n = HEIGHT / 3 * cells;
-  let result = -limit;
-  for (let r = 0; r < HEIGHT; r++) for (let column = 0; column < cells * 3; column++) {
-    const [across, down, size] = edges[r * WIDTH + clamp(column, WIDTH)];
-    const weight = size / (size + mean / 2);
-    const cell = Math.floor(r / 3) * cells + Math.floor(column / 3);
-    const cosine = (across ** 2 - down ** 2) / size ** 2, sine = 2 * across * down / size ** 2;
-    result += weight / 9 * (weights[cell] * cosine + weights[n + cell] * sine + weights[2 * n + cell]);
-  }
-  return result;
+  const mean = edges.reduce((sum, edge) => sum + Math.sqrt(edge[2]), 0) / edges.length;
+  const maps = [0, 1, 2].map(() => new Float64Array(columns * columns)); // the last row stays empty
+  edges.forEach(([across, down, total], i) => {
+    const unit = 1 / (total + Math.sqrt(total) * mean / 2);
+    maps[0][i] = (across * across - down * down) * unit;
+    maps[1][i] = 2 * across * down * unit;
+    maps[2][i] = total * unit;
+  });
+  const [limit, ...weights] = FRAMING;
+  const values = maps.flatMap(map => Array.from(halved(map, columns, columns)));
+  return values.reduce((sum, value, i) => sum + value * weights[i], -limit);
+}
+
+/** Return the means of squares of 2×2. */
+function halved(x, rows, columns) {
+  return Float64Array.from({ length: rows * columns / 4 }, (_, i) => {
+    const at = Math.floor(i / (columns / 2)) * 2 * columns + (i % (columns / 2)) * 2;
+    return (x[at] + x[at + 1] + x[at + columns] + x[at + columns + 1]) / 4;
+  });
 }
