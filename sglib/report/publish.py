@@ -72,6 +72,7 @@ def publish(config: Config) -> list[Path]:
                 (reports / part).mkdir(parents=True, exist_ok=True)
                 written.append(Path(shutil.copy(path, reports / part)))
     written += published.write(published.collect(faces.train, config), reports)
+    written += rebuild(reports)  # what the notebooks drew before the numbers were rounded
     pages = [read_page(nbformat.read(path, as_version=4), path.stem) for path in series]
     blocks = make_blocks(pages, reports)
     files = [root / "README.md", reports / "README.md", root / "sglib" / "weights" / "README.md"]

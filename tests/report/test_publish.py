@@ -59,6 +59,7 @@ def checkout(tmp_path_factory):
         patch.setattr(module, "load_data", lambda name: SimpleNamespace(train=None))
         patch.setattr(module.published, "collect", lambda faces, config: {})
         patch.setattr(module.published, "write", lambda sources, folder: [])
+        patch.setattr(module, "rebuild", lambda reports: [])
         publish(Config("full", "synthetic", jobs=1))
         first = {p: p.read_bytes() for p in root.rglob("*") if is_committed(p)}
         written = publish(Config("full", "synthetic", jobs=1))

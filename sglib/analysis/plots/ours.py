@@ -35,7 +35,7 @@ def staircase(steps: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ends = (steps[["low", "high"]].to_numpy().T - steps["accuracy"].to_numpy()) * [[-1], [1]]
     ends = np.maximum(ends, 0)  # where nobody errs, the interval lies below the estimate
     places = np.arange(len(steps))
-    ax.step(steps["accuracy"], places, where="post", color=QUIET)
+    ax.step(steps["accuracy"], places, where="pre", color=QUIET)
     ax.errorbar(steps["accuracy"], places, xerr=ends, color="black", marker="o", linestyle="none")
     told = ["", *(f"  {gain:+.1f}" for gain in gains[1:])]
     ax.set_yticks(places, [f"{part}{gain}" for part, gain in zip(steps["part"], told, strict=True)])
