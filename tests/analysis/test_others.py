@@ -59,8 +59,10 @@ def known():
 
 
 @pytest.fixture(scope="module")
-def table(long, known):
-    return others.table(long, known)
+def table(long, known, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:  # nothing was published before
+        patch.setattr(others, "reports_dir", lambda: tmp_path_factory.mktemp("reports"))
+        return others.table(long, known)
 
 
 def test_runs_that_failed_are_counted_and_left_out(long):
