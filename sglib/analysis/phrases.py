@@ -199,7 +199,7 @@ def captions_in_short(joint: pd.DataFrame, data: str) -> str:
         return "No run learned, so no epoch can be chosen."
     gain = points(mean["best accuracy"] - mean["last epoch"])
     printed = printed_table().query("measure == 'val_acc'")["printed"].mean()
-    whose = "of these synthetic runs" if data.startswith("synthetic") else "of ours"
+    whose = "in these synthetic runs" if data.startswith("synthetic") else "in our runs"
     return (
         f"Choosing the epoch on the images that are reported is worth {gain} points {whose}: best "
         f"epoch {mean['best accuracy']:.3f}, last epoch {mean['last epoch']:.3f}; the paper prints "

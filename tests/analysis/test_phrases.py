@@ -131,8 +131,8 @@ def test_captions_leave_the_reading_open_where_runs_cannot_tell(text):
 @pytest.mark.parametrize(
     ("data", "rows", "text"),
     [
-        ("course-train", slice(None), "points of ours: best epoch 0.9"),
-        ("synthetic-train", slice(None), "points of these synthetic runs: best epoch 0.9"),
+        ("course-train", slice(None), "points in our runs: best epoch 0.9"),
+        ("synthetic-train", slice(None), "points in these synthetic runs: best epoch 0.9"),
         ("course-train", slice(0), "No run learned"),
     ],
 )
