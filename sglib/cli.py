@@ -4,6 +4,7 @@ Data go to stdout, messages to stderr; exit status 0 done, 1 some inputs failed,
 """
 
 import copy
+import functools
 import logging
 import re
 import sys
@@ -34,7 +35,7 @@ _profile = _choice("--profile", PROFILES, "paper", f"How many runs: {_purposes}.
 _auto = "auto takes the course set if it is imported, else the synthetic one."
 _data = _choice("--data", DATA_CHOICES, "auto", _auto)
 _seeds = click.option(
-    "--seeds", type=click.IntRange(1, 10_000), help="Repetitions; default: the profile's."
+    "--seeds", type=click.IntRange(1, 10_000), help="Repetitions; else the profile's."
 )
 _jobs = click.option(
     "--jobs", type=click.IntRange(1, 10_000), help="Runs at a time; default: one per processor."
@@ -44,13 +45,7 @@ _device = click.option("--device", default="cpu", show_default=True, help="A PyT
 
 def _with(*options: Callable[..., Any]) -> Callable[..., Any]:
     """Return the decorator that adds several options, shown in this order."""
-
-    def add(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add
+    return lambda command: functools.reduce(lambda to, add: add(to), reversed(options), command)
 
 
 def _config(values: dict[str, Any]) -> Config:
@@ -62,16 +57,11 @@ def _config(values: dict[str, Any]) -> Config:
         raise click.UsageError(str(error)) from None
 
 
-class Scheme(click.ParamType):
-    """A name in `splits.SCHEMES` that validates, or people1, people2, …"""
-
-    name = "scheme"
-
-    def convert(self, value: str, param: Any, ctx: Any) -> str:
-        """Return the name if it is one."""
-        if value in ("holdout", "kfold", "person") or re.fullmatch(r"people[1-9]\d*", value):
-            return value
-        self.fail(f"no scheme {value!r}", param, ctx)
+def _scheme(_ctx: Any, _param: Any, value: str) -> str:
+    """Return a name in `splits.SCHEMES` that validates, or people1, people2, …"""
+    if value in ("holdout", "kfold", "person") or re.fullmatch(r"people[1-9]\d*", value):
+        return value
+    raise click.BadParameter(f"no scheme {value!r}")
 
 
 class _Group(click.Group):
@@ -108,11 +98,7 @@ def data() -> None:
 
 @data.command("fetch")
 @click.option(
-    "--from",
-    "source",
-    metavar="FILE|URL",
-    help="An archive or folder with the public archive's layout; default: $SGLIB_COURSE_ARCHIVE, "
-    "else the public archive at its pinned commit.",
+    "--from", "source", metavar="FILE|URL", help="Default: $SGLIB_COURSE_ARCHIVE or the public one."
 )
 def data_fetch(source: str | None) -> None:
     """Import the course set into data/course, verified by digest."""
@@ -173,11 +159,10 @@ def study_group() -> None:
 @_with(_profile, _data, _seeds, _jobs, _device)
 @click.option(
     "--scheme",
-    type=Scheme(),
+    callback=_scheme,
     default="kfold",
     show_default=True,
-    help="How runs are validated: holdout, kfold, person (one held out), or people1, people2, … "
-    "(so many to train on).",
+    help="How runs are validated: holdout, kfold, person, or people1, people2, … who train.",
 )
 @_choice(
     "--engine",
@@ -233,20 +218,10 @@ def study_merge(folders: tuple[str, ...], into: str | None) -> None:
 @main.command()
 @_with(_profile, _data, _seeds, _jobs, _device)
 @click.option(
-    "--notebook",
-    "--only",
-    "only",
-    multiple=True,
-    metavar="NN",
-    help="Only these notebooks, such as 03_l2.",
+    "--notebook", "--only", "only", multiple=True, metavar="NN", help="Only these, such as 03_l2."
 )
 @click.option(
-    "-p",
-    "parameters",
-    nargs=2,
-    multiple=True,
-    metavar="NAME VALUE",
-    help="Another value for the notebooks' parameters cell.",
+    "-p", "parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="Of the notebooks."
 )
 @click.option(
     "--set",
@@ -298,8 +273,7 @@ def publish(from_runs: bool, **values: Any) -> None:
 def export(model: str, output: str | None) -> None:
     """Write a model for other programs: an ONNX file, or safetensors where FILE ends so.
 
-    NAME is a model that ships with the package, FILE a .safetensors file.
-    Needs the extras [study,export].
+    NAME ships with the package, FILE is a .safetensors file; needs the extras [study,export].
     """
     from sglib.models import files
 
@@ -316,11 +290,11 @@ def export(model: str, output: str | None) -> None:
 def ship(names: tuple[str, ...], data: str, seed: int) -> None:
     """Train the models that ship with the package (paper_1, paper_2, small, base, best)."""
     from sglib.data import load_data
-    from sglib.report.ship import NAMES
-    from sglib.report.ship import ship as train_and_write
+    from sglib.report import ship
 
-    if unknown := [name for name in names if name not in NAMES]:
-        raise click.UsageError(f"no shipped model {unknown[0]!r}; there are: {', '.join(NAMES)}")
+    if unknown := [name for name in names if name not in ship.NAMES]:
+        known = ", ".join(ship.NAMES)
+        raise click.UsageError(f"no shipped model {unknown[0]!r}; there are: {known}")
     faces = load_data(data).train
     for name in names:
-        click.echo(train_and_write(name, faces, seed=seed))
+        click.echo(ship.ship(name, faces, seed=seed))

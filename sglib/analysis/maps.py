@@ -15,8 +15,8 @@ from sglib.analysis.stats import people_rate
 from sglib.data.augment import METHODS
 from sglib.data.faces import CLASSES, HEIGHT, WIDTH, FaceSet
 from sglib.data.synthetic import distort
-from sglib.models.ensemble import Ensemble, to_input
-from sglib.models.networks import build
+from sglib.models.ensemble import to_input
+from sglib.studies.final import ensemble_of
 from sglib.studies.heldout import HeldOut
 from sglib.training.settings import Experiment, Fit
 
@@ -90,9 +90,7 @@ def surest(
         images uint8 (2n, 30, 32), their occlusion maps, and for each its class and the
         probability of that class.
     """
-    network = build(experiment.model, head=experiment.head)
-    network.load_state_dict({name: torch.from_numpy(w) for name, w in done.weights.items()})
-    predict = Ensemble([network], scaling=experiment.scaling).predict
+    predict = ensemble_of(experiment, done).predict
     probs = np.abs(predict(faces.images) - (faces.labels == 0))  # of the true class
     picked = np.argsort(probs)
     picked = np.concatenate([picked[:n], picked[-n:]])

@@ -131,16 +131,21 @@ def verdicts(cells: pd.DataFrame) -> str:
 
 
 def gains(table: pd.DataFrame) -> str:
-    """Say which parts earn their place by the log loss, from `models.gains`."""
-    ends = table[["people_low", "seeds_low"]].min(axis=1, skipna=False)
-    sure = [f"{name} ({loss:+.3f})" for name, loss in _losses(table[ends > 0])]
-    other = [f"{name} ({loss:+.3f})" for name, loss in _losses(table[~(ends > 0)])]
-    text = "Fall of the log loss, more than people and seeds scatter: {}; not more: {}."
-    return text.format(listing(sure), listing(other)).replace("-", "−")
-
-
-def _losses(table: pd.DataFrame) -> Iterable[tuple[str, float]]:
-    return zip(table["comparison"].str.removeprefix("+ "), table["less_loss"], strict=True)
+    """Say what each part does to the log loss, and how sure that is, from `models.gains`."""
+    people, seeds = table["people_low"] > 0, table["seeds_low"] > 0
+    grades = {
+        "surely less, for other people too": people & seeds,
+        "less with other seeds, not surely for other people": seeds & ~people,
+        "not surely less": ~seeds,
+    }
+    told = []
+    for words_of, rows in grades.items():
+        named = table[rows]["comparison"].str.removeprefix("+ ")
+        losses = zip(named, table[rows]["less_loss"], strict=True)
+        parts = [f"{name} ({-loss:+.3f})" for name, loss in losses]
+        told += [f"{words_of}: {listing(parts)}"] if parts else []
+    text = f"Change of the log loss in nats (95 % intervals): {'; '.join(told)}."
+    return text.replace("-0", "−0")
 
 
 def drop(row: pd.Series) -> str:

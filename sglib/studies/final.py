@@ -46,7 +46,9 @@ def retrain(faces: FaceSet, config: Config, *, seed: int = 0) -> dict[str, Model
 def ensemble_of(row: Experiment, done: Fit) -> Ensemble:
     """Return the network that a run of an experiment trained, as a model that answers."""
     member = Member(row.model, head=row.head)
-    return ModelFile(row.name, (member,), (done.weights,), scaling=row.scaling).ensemble()
+    return ModelFile(
+        row.name or row.model, (member,), (done.weights,), scaling=row.scaling
+    ).ensemble()
 
 
 def save(

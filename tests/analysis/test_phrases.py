@@ -151,3 +151,14 @@ def test_numbers_are_named_by_their_columns_and_may_lack_an_interval():
 def test_a_range_of_equal_values_is_one_number():
     assert phrases.range_of([0.951, 0.953], 2) == "0.95"
     assert phrases.range_of(pd.Series([4.1, 3.96])) == "4.0 to 4.1"
+
+
+def test_gains_are_graded_by_people_and_seeds():
+    names = ["+ sure", "+ seeds only", "worse"]
+    losses = {"less_loss": [0.4, 0.01, -0.3], "people_low": [0.1, -0.1, -0.9]}
+    table = pd.DataFrame({"comparison": names, "seeds_low": [0.2, 0.005, -0.5], **losses})
+    text = phrases.gains(table)
+    assert "surely less, for other people too: sure (−0.400);" in text
+    assert "not surely for other people: seeds only (−0.010);" in text
+    assert text.endswith("not surely less: worse (+0.300).")
+    assert "not surely for other people" not in phrases.gains(table[:1])
