@@ -1,4 +1,4 @@
-"""What the model card (`sglib/weights/README.md`) repeats of the shipped models' files."""
+"""What the model card (`sglib/weights/README.md`) repeats of the models' files and tables."""
 
 import pandas as pd
 
@@ -17,3 +17,28 @@ def model_files() -> pd.DataFrame:
             "trained on": [f"{file.data}, sha256 {file.data_digest[:16]}" for file in files],
         }
     )
+
+
+def people(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracy by person, a column per model; one person has no interval.
+
+    Args:
+        rows: `reports/tables/by_person.csv`.
+    """
+    return rows.pivot(index="person", columns="name", values="accuracy").reset_index()
+
+
+def outside(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return each model's share of false alarms on faces of another kind.
+
+    Args:
+        rows: `reports/tables/outside.csv`.
+
+    Returns:
+        model; as_predicted (as `sglib predict` fits them) and hinted, of the same pictures; least,
+        median and most of all sizes and fills.
+    """
+    fitted = rows[rows["fill"].str.startswith("as predict")].set_index("model")
+    shares = rows[~rows["fill"].str.startswith("as predict")].groupby("model")["called_sunglasses"]
+    table = fitted[["called_sunglasses", "hinted"]].set_axis(["as_predicted", "hinted"], axis=1)
+    return table.join(shares.agg(least="min", median="median", most="max")).reset_index()

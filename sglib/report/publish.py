@@ -27,9 +27,8 @@ from sglib.analysis import others, published
 from sglib.analysis.plots.style import use_style
 from sglib.data import load_data
 from sglib.files import replacing, repo_root, reports_dir
-from sglib.report import drawing
+from sglib.report import card, drawing
 from sglib.report.build import build_published, execute, list_series
-from sglib.report.card import model_files
 from sglib.report.pages import Page, read_page
 from sglib.studies.profiles import Config
 
@@ -148,7 +147,9 @@ def make_blocks(pages: Sequence[Page], reports: Path) -> dict[str, Callable[[], 
             f"- {name}: {value}" for name, value in pages[-1].provenance.get("facts", ())
         ),
         "published runs": lambda: published_runs(pd.read_parquet(reports / "runs.parquet")),
-        "model files": lambda: markdown_table(model_files()),
+        "model files": lambda: markdown_table(card.model_files()),
+        "people": lambda: markdown_table(card.people(pd.read_csv(tables["by_person"]))),
+        "outside": lambda: markdown_table(card.outside(pd.read_csv(tables["outside"]))),
         "eight more people": lambda: eight_more_people(reports),
         "speed": lambda: speed(pd.read_csv(tables["benchmarks"])),
     }
