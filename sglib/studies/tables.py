@@ -142,7 +142,7 @@ def study(what: str | Study | Experiment | Sequence[Experiment]) -> Study:
         if what in STUDIES:
             return STUDIES[what]
         close = difflib.get_close_matches(what, STUDIES, 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = f"; did you mean {close[0]}?" if close else "."
         raise SglibError(f"no study {what!r}{hint} There are: {', '.join(STUDIES)}")
     rows = (what,) if isinstance(what, Experiment) else tuple(what)
     rows = tuple(map(_named, rows))
